@@ -1,0 +1,1 @@
+"""TOML → a typed, checked `Scenario`."""

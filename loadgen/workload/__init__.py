@@ -1,0 +1,1 @@
+"""What is said: prompts by session number, drawn from the scenario's seed."""
