@@ -5,7 +5,6 @@ from typing import Annotated, Final
 
 import msgspec
 
-PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 _Z95: Final = 1.6448536269514722  # standard normal quantile of 95 %
 
 
@@ -35,7 +34,7 @@ class Normal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
 
     mean: Tokens
     stddev: Annotated[float, msgspec.Meta(ge=0)]
-    min: Tokens = Tokens(1)
+    min: Tokens = msgspec.field(default_factory=lambda: Tokens(1))
     max: Tokens | None = None
 
     def __post_init__(self) -> None:
@@ -48,7 +47,7 @@ class Lognormal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
 
     median: Tokens
     p95: Tokens
-    min: Tokens = Tokens(1)
+    min: Tokens = msgspec.field(default_factory=lambda: Tokens(1))
     max: Tokens | None = None
 
     def __post_init__(self) -> None:

@@ -98,7 +98,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     whichever comes first. grace: how long requests begun in the window may take to end after it.
     """
 
-    concurrency: Count = Count(1)
+    concurrency: Count = msgspec.field(default_factory=lambda: Count(1))
     ramp_ns: Duration = msgspec.field(name="ramp", default_factory=_seconds(0))
     warmup_ns: Duration = msgspec.field(name="warmup", default_factory=_seconds(0))
     duration_ns: Duration | None = msgspec.field(name="duration", default=None)
