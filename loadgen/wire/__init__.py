@@ -1,0 +1,1 @@
+"""One request on the network: connections, the stopwatch, SSE, endpoint kinds → `Timeline`."""

@@ -1,0 +1,150 @@
+"""The kinds of endpoint: path, request body, and how to read one event of the answer.
+
+A new kind is a row in `ENDPOINTS` and a recorded stream in the tests.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from loadgen.scenario.model import Target
+from loadgen.wire.timeline import Usage
+from loadgen.workload.prompt import Prompt
+
+
+class Piece(NamedTuple):
+    """What one event of a stream says.
+
+    answer: output a user sees, tool calls' names and arguments included; reasoning: the rest of the output.
+    """
+
+    answer: str = ""
+    reasoning: str = ""
+    finish: str | None = None
+    usage: Usage | None = None
+    error: str | None = None
+    response_id: str | None = None
+
+
+class Endpoint(NamedTuple):
+    """One kind of endpoint.
+
+    text_keys: JSON keys whose string value is streamed output; the decoder's fast path looks for them.
+    """
+
+    path: str
+    body: Callable[[Target, Prompt], bytes]
+    read: Callable[[Mapping[str, Any]], Piece]
+    text_keys: tuple[str, ...]
+
+
+def error_text(body: Any) -> str:
+    """Find the words of an error answer: OpenAI's `error.message`, FastAPI's `detail`, or all of it."""
+    if isinstance(body, dict):
+        for key in ("error", "message", "detail", "msg"):
+            value = body.get(key)
+            if isinstance(value, dict | list):
+                return error_text(value)
+            if isinstance(value, str) and value:
+                return value
+    if isinstance(body, str):
+        return body
+    return orjson.dumps(body).decode()
+
+
+def _int(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _detail(usage: Mapping[str, Any], table: str, key: str) -> int | None:
+    details = usage.get(table)
+    return _int(details.get(key)) if isinstance(details, dict) else None
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """Read the `usage` object of chat completions; None when it is null or says nothing."""
+    if not isinstance(usage, dict) or not usage:
+        return None
+    return Usage(
+        prompt_tokens=_int(usage.get("prompt_tokens")),
+        output_tokens=_int(usage.get("completion_tokens")),
+        cached_tokens=_detail(usage, "prompt_tokens_details", "cached_tokens"),
+        reasoning_tokens=_detail(usage, "completion_tokens_details", "reasoning_tokens"),
+    )
+
+
+def _tool_text(calls: Any) -> str:
+    """Names and arguments of streamed tool calls: they are output too."""
+    if not isinstance(calls, list):
+        return ""
+    functions = [c.get("function") for c in calls if isinstance(c, dict)]
+    return "".join(
+        part
+        for f in functions
+        if isinstance(f, dict)
+        for part in (f.get("name"), f.get("arguments"))
+        if isinstance(part, str)
+    )
+
+
+def _chat_body(target: Target, prompt: Prompt) -> bytes:
+    body: dict[str, Any] = {
+        "model": target.model,
+        "messages": prompt.messages,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if prompt.asked_output_tokens is not None and "max_completion_tokens" not in target.extra_body:
+        body["max_tokens"] = prompt.asked_output_tokens
+    return orjson.dumps(body | target.extra_body)
+
+
+def _chat_read(event: Mapping[str, Any]) -> Piece:
+    answer = reasoning = ""
+    finish = None
+    choices = event.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if not isinstance(choice, dict):
+            continue
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and reason:
+            finish = reason
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            continue
+        for key in ("content", "refusal"):
+            if isinstance(text := delta.get(key), str):
+                answer += text
+        if calls := delta.get("tool_calls"):
+            answer += _tool_text(calls)
+        if isinstance(call := delta.get("function_call"), dict):
+            answer += _tool_text([{"function": call}])
+        # some servers send the same reasoning under both names
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if isinstance(thought, str):
+            reasoning += thought
+    error = event.get("error")
+    failed = error_text(error) if error else None
+    if failed is None and event.get("object") == "error":
+        failed = error_text(dict(event))
+    usage = event.get("usage")
+    response_id = event.get("id")
+    return Piece(
+        answer,
+        reasoning,
+        finish,
+        read_usage(usage) if usage else None,
+        failed,
+        response_id if isinstance(response_id, str) and response_id else None,
+    )
+
+
+ENDPOINTS: Final[Mapping[str, Endpoint]] = {
+    "chat": Endpoint(
+        path="/chat/completions",
+        body=_chat_body,
+        read=_chat_read,
+        text_keys=("content", "reasoning_content", "reasoning"),
+    ),
+}

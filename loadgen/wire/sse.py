@@ -1,0 +1,278 @@
+"""Server-sent events → output events with the instant of the read that completed each.
+
+Format: WHATWG HTML, section 9.2 "Server-sent events". Decoding runs off the stamping path.
+
+Most events of an answer differ in one JSON string only. The first such event is parsed in full and
+becomes a template (the bytes before and after that string); the run of events that follow it is then
+split in one step and only the strings are parsed. This is exact: the template is proven by parsing it
+with another string in place, and a run counts only if its strings, parsed as one JSON array, are
+strings and exactly as many as the pieces, so that no piece can hold anything but the one string.
+"""
+
+import json
+import re
+from functools import lru_cache
+from itertools import accumulate, count
+from operator import add
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import orjson
+
+from loadgen.wire.endpoints import Endpoint, Piece, error_text
+from loadgen.wire.timeline import NO_EVENTS, Int64s, Usage
+
+MAX_EVENT_BYTES: Final = 4 << 20
+MAX_BODY_BYTES: Final = 256 << 20
+_BLANK_LINE: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_BOM: Final = b"\xef\xbb\xbf"
+_NEEDLE: Final = 16
+_MARK: Final = "loadgen"
+_MAX_UNUSED_TEMPLATES: Final = 8
+
+
+class _Template(NamedTuple):
+    prefix: bytes
+    suffix: bytes
+    answer: bool
+
+
+def _loads(payload: bytes) -> Any:
+    """Parse JSON; what orjson refuses (lone surrogates, broken UTF-8) as leniently as SDKs do."""
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return json.loads(payload.decode("utf-8", "replace"))
+
+
+def _strings(pieces: list[bytes]) -> list[str] | None:
+    """Parse pieces as the insides of JSON strings; None unless each is exactly one string."""
+    try:
+        texts: list[str] = orjson.loads(b'["' + b'","'.join(pieces) + b'"]')
+        "".join(texts)  # raises when one is not a string
+    except (orjson.JSONDecodeError, TypeError):
+        return None
+    return texts if len(texts) == len(pieces) else None
+
+
+class SseDecoder:
+    """Decode one answer, fed in slices; reads what an `Endpoint` says an event means.
+
+    After `finish()`: `event_ns`, `event_chars` (one entry for every output-bearing event),
+    `first_answer_ns`, `events` (all, with output or without), and the fields of the pieces seen.
+    `error` is (outcome, text) once the stream is known to be bad.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._tail = b""
+        self._bytes = 0
+        self._template: _Template | None = None
+        self._unused_templates = 0
+        self._ends: list[int] = []
+        self._chars: list[int] = []
+        self._slices: list[tuple[Int64s, Int64s]] = []
+        self._outputs = 0
+        self._first_answer: int | None = None
+        self.events = 0
+        self.reasoning_events = 0
+        self.first_event_tokens: int | None = None
+        self.finish_reason: str | None = None
+        self.usage: Usage | None = None
+        self.response_id: str | None = None
+        self.done = False
+        self.error: tuple[str, str] | None = None
+        self.event_ns: Int64s = NO_EVENTS
+        self.event_chars: Int64s = NO_EVENTS
+        self.first_answer_ns: int | None = None
+
+    @property
+    def last_output_ns(self) -> int | None:
+        """Instant of the latest output-bearing event so far."""
+        return int(self._slices[-1][0][-1]) if self._slices else None
+
+    def feed(self, data: bytes, ends: Int64s, stamps_ns: Int64s) -> None:
+        """Decode the bytes of some parts.
+
+        data: the parts, joined. ends: shape (parts,), offset in `data` at which each part ends.
+        stamps_ns: shape (parts,), the instant of the read that brought it.
+        """
+        if self.error is not None:
+            return
+        self._bytes += len(data)
+        if self._tail:
+            ends = ends + len(self._tail)
+            data = self._tail + data
+        pos = self._scan(data)
+        self._tail = data[pos:]
+        if len(self._tail) > MAX_EVENT_BYTES:
+            self.error = ("bad_stream", f"an event is larger than {MAX_EVENT_BYTES >> 20} MB")
+        elif self._bytes > MAX_BODY_BYTES:
+            self.error = ("bad_stream", f"the answer is larger than {MAX_BODY_BYTES >> 20} MB")
+        if self._ends:
+            reads = ends.searchsorted(np.array(self._ends, np.int64))
+            self._slices.append((stamps_ns[reads], np.array(self._chars, np.int64)))
+            self._ends, self._chars = [], []
+
+    def finish(self, stamp_ns: int) -> None:
+        """End the stream; an event that lacks only its blank line still counts (stamp: the last read's)."""
+        if self._tail.strip() and self.error is None:
+            tail, self._tail = self._tail, b""
+            self.feed(tail + b"\n\n", np.array([len(tail) + 2], np.int64), np.array([stamp_ns], np.int64))
+        if len(self._slices) == 1:
+            self.event_ns, self.event_chars = self._slices[0]
+        elif self._slices:
+            self.event_ns = np.concatenate([s[0] for s in self._slices])
+            self.event_chars = np.concatenate([s[1] for s in self._slices])
+        if self._first_answer is not None:
+            self.first_answer_ns = int(self.event_ns[self._first_answer])
+
+    def _scan(self, data: bytes) -> int:
+        """Decode every complete event of `data`; return the offset of what is left."""
+        pos = 0
+        if self.events == 0 and self._bytes == len(data) and data.startswith(_BOM):
+            pos = len(_BOM)
+        returns = b"\r" in data
+        size = len(data)
+        while pos < size and self.error is None:
+            if self._template is not None and data.startswith(self._template.prefix, pos):
+                after = self._run(data, pos, self._template)
+                if after > pos:
+                    pos = after
+                    continue
+            if returns:
+                blank = _BLANK_LINE.search(data, pos)
+                # a final CR may be half of a CRLF
+                if blank is None or (blank.end() == size and data.endswith(b"\r")):
+                    break
+                end = blank.end()
+            else:
+                end = data.find(b"\n\n", pos) + 2
+                if end == 1:
+                    break
+            self._event(data[pos:end], end)
+            pos = end
+        return pos
+
+    def _run(self, data: bytes, pos: int, template: _Template) -> int:
+        """Decode the events that fit the template, from `pos` on; return the offset after them."""
+        prefix, suffix, answer = template
+        between = suffix + prefix
+        # a short needle is found several times faster than a long one; what it skips is checked after
+        needle, rest = prefix[-_NEEDLE:], between[:-_NEEDLE]
+        body = data[pos + len(prefix) :]
+        *pieces, last = body.split(needle)
+        inner = [p[: -len(rest)] for p in pieces]
+        if inner and not body.startswith(between.join(inner) + between):
+            # another kind of event stands inside one of the pieces: keep what comes before it
+            other = next(i for i, p in enumerate(pieces) if not p.endswith(rest))
+            last = pieces[other]
+            del inner[other:]
+        end = last.find(suffix)
+        if end >= 0:
+            inner.append(last[:end])
+        texts = _strings(inner)
+        if not texts:
+            self._template = None
+            return pos
+        self._unused_templates = 0
+        self.events += len(texts)
+        ends = list(
+            map(add, accumulate(map(len, inner)), count(pos + len(prefix) + len(suffix), len(between)))
+        )
+        pos = ends[-1]
+        if "" in texts:
+            full = [(e, t) for e, t in zip(ends, texts, strict=True) if t]
+            ends, texts = [e for e, _ in full], [t for _, t in full]
+        self._outputs_at(ends, list(map(len, texts)), answer)
+        return pos
+
+    def _outputs_at(self, ends: list[int], chars: list[int], answer: bool) -> None:
+        """Take note of output-bearing events: where each was complete, and its characters."""
+        if not answer:
+            self.reasoning_events += len(ends)
+        elif ends and self._first_answer is None:
+            self._first_answer = self._outputs
+        self._outputs += len(ends)
+        self._ends += ends
+        self._chars += chars
+
+    def _event(self, raw: bytes, end: int) -> None:
+        """Decode one event in full; `end` is the offset at which it was complete."""
+        name, payload = _fields(raw)
+        if payload is None:
+            self.events += bool(raw.strip())
+            return
+        if payload == b"[DONE]":
+            self.done = True
+            return
+        self.events += 1
+        try:
+            body = _loads(payload)
+        except ValueError:
+            self.error = ("bad_stream", f"event {self.events} is not JSON: {_snippet(payload)}")
+            return
+        if not isinstance(body, dict):
+            self.error = ("bad_stream", f"event {self.events} is not a JSON object: {_snippet(payload)}")
+            return
+        if name == b"error":
+            self.error = ("error_in_stream", error_text(body))
+            return
+        piece = self._endpoint.read(body)
+        if piece.error is not None:
+            self.error = ("error_in_stream", piece.error)
+            return
+        self.response_id = piece.response_id or self.response_id
+        self.finish_reason = piece.finish or self.finish_reason
+        self.usage = piece.usage or self.usage
+        if chars := len(piece.answer) + len(piece.reasoning):
+            if not self._outputs and piece.usage is not None:
+                self.first_event_tokens = piece.usage.output_tokens
+            self._outputs_at([end], [chars], bool(piece.answer))
+            if self._unused_templates < _MAX_UNUSED_TEMPLATES:
+                self._make_template(raw, piece)
+
+    def _make_template(self, raw: bytes, piece: Piece) -> None:
+        """Make `raw` the template if it is proven that only its text can differ."""
+        self._template = None
+        if bool(piece.answer) == bool(piece.reasoning) or piece.finish or piece.usage:
+            return
+        text = piece.answer or piece.reasoning
+        marked = piece._replace(answer=_MARK) if piece.answer else piece._replace(reasoning=_MARK)
+        for found in _text_pattern(self._endpoint.text_keys).finditer(raw):
+            if found.start(1) < _NEEDLE or _loads(b'"' + found[1] + b'"') != text:
+                continue
+            prefix, suffix = raw[: found.start(1)], raw[found.end(1) :]
+            other = _fields(prefix + _MARK.encode() + suffix)[1]
+            if other is not None and self._endpoint.read(_loads(other)) == marked:
+                self._template = _Template(prefix, suffix, bool(piece.answer))
+                self._unused_templates += 1  # back to 0 once it serves
+                return
+
+
+def _fields(raw: bytes) -> tuple[bytes, bytes | None]:
+    """Split one event into its name and its data (None when it has no data field)."""
+    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2:
+        return b"", raw[6:-2].strip()
+    name = b""
+    data: list[bytes] = []
+    for line in raw.splitlines():
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value
+    return name, b"\n".join(data).strip() if data else None
+
+
+def _snippet(payload: bytes) -> str:
+    text = payload[:120].decode("utf-8", "replace")
+    return repr(text + ("…" if len(payload) > 120 else ""))
+
+
+@lru_cache
+def _text_pattern(keys: tuple[str, ...]) -> re.Pattern[bytes]:
+    """Find the places where one of the keys has a string value; group 1 is the string's inside."""
+    names = b"|".join(re.escape(k.encode()) for k in keys)
+    return re.compile(rb'"(?:' + names + rb')"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
