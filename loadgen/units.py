@@ -4,6 +4,7 @@ A duration is an `int` of nanoseconds everywhere inside the program; a count is 
 """
 
 import re
+from decimal import Decimal
 from typing import Final
 
 NS_PER_US: Final = 1_000
@@ -21,24 +22,33 @@ _DURATION_NS: Final = {
     "h": 3600 * NS_PER_S,
 }
 _COUNT: Final = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000, "G": 1_000_000_000}
-_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|µs|ms|min|s|m|h)", re.ASCII)
-_DURATION: Final = re.compile(rf"(?:{_DURATION_PART.pattern}\s*)+", re.ASCII)
-_NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kMBG]?)", re.ASCII)
+_DURATION_PART: Final = r"([0-9]+(?:\.[0-9]+)?)\s*(ns|us|µs|ms|min|s|m|h)"
+_NUMBER: Final = r"([0-9]+(?:\.[0-9]+)?)\s*([kMBG]?)"
 LONGEST_NS: Final = 7 * 24 * 3600 * NS_PER_S
+
+# What the two parsers below accept, for a JSON Schema.
+DURATION_PATTERN: Final = rf"^\s*(0|({_DURATION_PART}\s*)+)$"
+COUNT_PATTERN: Final = rf"^\s*{_NUMBER}\s*$"
 
 
 def parse_duration(text: str) -> int:
-    """Read `"250ms"`, `"30s"`, `"5m"`, `"1h30m"` as nanoseconds.
+    """Read `"250ms"`, `"30s"`, `"5m"`, `"1h30m"` as nanoseconds, exactly; a bare `"0"` needs no unit.
 
     Raises:
         ValueError: no unit, not a duration, negative, or longer than a week; the text says which.
     """
     clean = text.strip()
+    unsigned = clean.removeprefix("-")
     if clean == "0":
         return 0
-    if not _DURATION.fullmatch(clean):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", unsigned):
+        raise ValueError(f'has no unit; write it like "{unsigned}s" or "{unsigned}ms"')
+    if not re.fullmatch(rf"({_DURATION_PART}\s*)+", unsigned):
         raise ValueError('is not a duration; write it like "250ms", "30s" or "5m"')
-    total = sum(float(n) * _DURATION_NS[unit] for n, unit in _DURATION_PART.findall(clean))
+    if clean != unsigned:
+        raise ValueError("is negative; a duration is 0 or longer")
+    # Decimal, so that 1.001s is exactly what it says
+    total = sum(Decimal(n) * _DURATION_NS[unit] for n, unit in re.findall(_DURATION_PART, clean))
     if total > LONGEST_NS:
         raise ValueError('is longer than a week; write it like "250ms", "30s" or "5m"')
     return round(total)
@@ -50,20 +60,21 @@ def parse_count(value: str | float) -> int:
     Raises:
         ValueError: not a whole number of things, or negative; the text says which.
     """
-    if isinstance(value, bool):
-        raise ValueError('is not a count; write it like 1500 or "1.5k"')
+    exact = Decimal("nan")
     if isinstance(value, str):
-        match = _NUMBER.fullmatch(value.strip())
-        if not match:
-            raise ValueError('is not a count; write it like 1500 or "1.5k"')
-        value = float(match[1]) * _COUNT[match[2]]
-    if value < 0:
+        if match := re.fullmatch(rf"(-?){_NUMBER}", value.strip()):
+            exact = Decimal(match[1] + match[2]) * _COUNT[match[3]]
+    elif not isinstance(value, bool):
+        exact = Decimal(value)
+    if not exact.is_finite():
+        raise ValueError('is not a count; write it like 1500 or "1.5k"')
+    if exact < 0:
         raise ValueError("is negative; a count is 0 or more")
-    if not value < 1e15:
+    if exact >= 10**15:
         raise ValueError("is too large for a count")
-    if value != round(value):
+    if exact != round(exact):
         raise ValueError("is not a whole number")
-    return round(value)
+    return round(exact)
 
 
 def format_duration(ns: int) -> str:
@@ -80,18 +91,18 @@ def format_duration(ns: int) -> str:
 
 
 def format_ms(ms: float) -> str:
-    """Print milliseconds for people, three significant digits: `0.042`, `12.3`, `1,240`."""
+    """Print milliseconds for people, as `format_number` does: `0.042`, `12.3`, `1,240`."""
     return format_number(ms)
 
 
 def format_number(value: float) -> str:
-    """Print a number for people with three significant digits, no exponent, thousands apart."""
+    """Print a number for people: three significant digits (at most three decimals), no exponent."""
     size = abs(value)
-    if size >= 100:
+    if size >= 99.95:  # the steps lie where rounding would add a digit
         return f"{value:,.0f}"
-    if size >= 10:
+    if size >= 9.995:
         return f"{value:.1f}"
-    if size >= 1:
+    if size >= 0.9995:
         return f"{value:.2f}"
     if size == 0:
         return "0"

@@ -1,0 +1,138 @@
+"""Durations, counts and their text."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.units import (
+    COUNT_PATTERN,
+    DURATION_PATTERN,
+    LONGEST_NS,
+    format_duration,
+    format_number,
+    parse_count,
+    parse_duration,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("0", 0),
+        ("0s", 0),
+        ("1ns", 1),
+        ("250us", 250_000),
+        ("250µs", 250_000),
+        ("250ms", 250_000_000),
+        ("2s", 2_000_000_000),
+        (" 2 s ", 2_000_000_000),
+        ("1.001s", 1_001_000_000),
+        ("604799.999999999s", 604_799_999_999_999),
+        ("5m", 300_000_000_000),
+        ("5min", 300_000_000_000),
+        ("1m30s", 90_000_000_000),
+        ("1h 2m 3s 4ms 5us 6ns", 3_723_004_005_006),
+        ("168h", LONGEST_NS),
+    ],
+)
+def test_a_duration_is_read_exactly(text: str, ns: int) -> None:
+    assert parse_duration(text) == ns
+    assert re.search(DURATION_PATTERN, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("30", 'has no unit; write it like "30s"'),
+        ("1.5", 'has no unit; write it like "1.5s"'),
+        ("-30", "has no unit"),
+        ("-30s", "is negative"),
+        ("", "is not a duration"),
+        ("-", "is not a duration"),
+        ("fast", "is not a duration"),
+        ("30 seconds", "is not a duration"),
+        ("1m30", "is not a duration"),
+        ("1.s", "is not a duration"),
+        ("1e3s", "is not a duration"),
+        ("٣s", "is not a duration"),
+        ("30S", "is not a duration"),
+        ("169h", "is longer than a week"),
+        ("9" * 5000 + "s", "is longer than a week"),
+    ],
+)
+def test_what_is_no_duration_says_why(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        parse_duration(text)
+    assert says == "is longer than a week" or not re.search(DURATION_PATTERN, text)
+
+
+@given(st.integers(0, LONGEST_NS))
+def test_a_printed_duration_reads_back(ns: int) -> None:
+    assert parse_duration(format_duration(ns)) == ns
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [
+        (0, 0),
+        (1500, 1500),
+        (20.0, 20),
+        ("1500", 1500),
+        ("1.5k", 1500),
+        ("1.001k", 1001),
+        ("0.3M", 300_000),
+        ("800M", 800_000_000),
+        ("2B", 2_000_000_000),
+        ("2 G", 2_000_000_000),
+    ],
+    ids=repr,
+)
+def test_a_count_is_read_exactly(value: str | float, count: int) -> None:
+    assert parse_count(value) == count
+    assert not isinstance(value, str) or re.search(COUNT_PATTERN, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (True, "is not a count"),
+        ("", "is not a count"),
+        ("many", "is not a count"),
+        ("1,500", "is not a count"),
+        ("1.5K", "is not a count"),
+        ("--5", "is not a count"),
+        (float("nan"), "is not a count"),
+        (float("inf"), "is not a count"),
+        (-1, "is negative"),
+        ("-5k", "is negative"),
+        (1.5, "is not a whole number"),
+        ("1.0005k", "is not a whole number"),
+        (10**400, "is too large"),
+        ("2000000G", "is too large"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_is_no_count_says_why(value: str | float, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_count(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.042, "0.042"),
+        (0.9996, "1.00"),
+        (9.994, "9.99"),
+        (9.996, "10.0"),
+        (12.34, "12.3"),
+        (99.96, "100"),
+        (1240, "1,240"),
+        (-1240.4, "-1,240"),
+    ],
+    ids=repr,
+)
+def test_numbers_are_printed_for_people(value: float, text: str) -> None:
+    assert format_number(value) == text
