@@ -1,0 +1,1 @@
+"""The model of a serving engine: queue, prefill, continuously batched decode. No clock, no network."""
