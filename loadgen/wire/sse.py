@@ -162,7 +162,8 @@ class SseDecoder:
         needle, rest = prefix[-_NEEDLE:], between[:-_NEEDLE]
         body = data[pos + len(prefix) :]
         *pieces, last = body.split(needle)
-        inner = [p[: -len(rest)] for p in pieces]
+        cut = -len(rest)
+        inner = [p[:cut] for p in pieces]
         if inner and not body.startswith(between.join(inner) + between):
             # another kind of event stands inside one of the pieces: keep what comes before it
             other = next(i for i, p in enumerate(pieces) if not p.endswith(rest))

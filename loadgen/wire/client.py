@@ -1,0 +1,213 @@
+"""The client of one target: its connections, its time-outs, one `Exchange` per request."""
+
+import asyncio
+import errno
+from collections import deque
+from collections.abc import Callable
+
+from loadgen.scenario.model import Target
+from loadgen.units import NS_PER_S, format_duration
+from loadgen.wire.connect import connect_words, resolve, tls_context
+from loadgen.wire.decode import DecodeQueue, Decoding
+from loadgen.wire.endpoints import ENDPOINTS
+from loadgen.wire.request import RequestHead
+from loadgen.wire.stopwatch import Connection, Exchange, now_ns
+from loadgen.wire.timeline import Timeline
+from loadgen.workload.prompt import Prompt
+
+
+class Client:
+    """Sends the requests of one target and keeps its connections.
+
+    Use: `await open()`, then `await send(...)` per request; `sweep()` about every 100 ms judges the
+    time-outs; `cut()` ends what is live; `close()` closes the connections.
+    """
+
+    def __init__(self, target: Target, head: RequestHead, queue: DecodeQueue) -> None:
+        self.target = target
+        self.head = head
+        self.live: dict[Exchange, Decoding] = {}
+        self._endpoint = ENDPOINTS[target.endpoint]
+        self._queue = queue
+        self._tls = tls_context(target, head)
+        self._addresses: tuple[str, ...] = ()
+        self._idle: dict[Connection, None] = {}  # in the order they became free; the latest is used first
+        self._connecting: dict[Exchange, asyncio.Task[Connection]] = {}
+        self._open = 0
+        self._places: deque[asyncio.Future[None]] = deque()
+
+    async def open(self) -> None:
+        """Resolve the name.
+
+        Raises:
+            EndpointError: the name is not known.
+        """
+        self._addresses = await resolve(self.target, self.head)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._open
+
+    async def send(self, prompt: Prompt, deliver: Callable[[Timeline], None]) -> None:
+        """Send one request; returns when its answer is complete or it has failed.
+
+        `deliver` gets the `Timeline` a little later, when the answer has been decoded.
+        """
+        request = self.head.request(self._endpoint.body(self.target, prompt))
+        exchange = Exchange(asyncio.get_running_loop().create_future())
+        decoding = Decoding(exchange, self._endpoint, self.target.timeouts, self.head.redact, deliver)
+        exchange.on_pending = lambda: self._queue.add(decoding)
+        self.live[exchange] = decoding
+        try:
+            # those who wait for a place under max_connections come first
+            free = None if self._places else self._free_connection()
+            connection = free or await self._connect(exchange)
+            if connection is not None:
+                reused = connection.served > 0
+                self._start(connection, exchange, request)
+                await exchange.waiter
+                if reused and exchange.stale:
+                    await self._again(exchange, request)
+        finally:
+            del self.live[exchange]
+        self._queue.add(decoding)
+
+    async def _again(self, exchange: Exchange, request: bytes) -> None:
+        """Send once more, on a fresh connection: the server had closed the idle one."""
+        decoding = self.live[exchange]
+        exchange.begin_again(asyncio.get_running_loop().create_future(), lambda: self._queue.add(decoding))
+        connection = await self._connect(exchange)
+        if connection is not None:
+            self._start(connection, exchange, request)
+            await exchange.waiter
+
+    def _start(self, connection: Connection, exchange: Exchange, request: bytes) -> None:
+        connection.start(exchange, request)
+        limits = self.target.timeouts
+        sent = exchange.sent_ns or 0
+        exchange.check_ns = sent + min(limits.first_token_ns, limits.total_ns)
+
+    # connections
+
+    def _free_connection(self) -> Connection | None:
+        while self._idle:
+            connection, _ = self._idle.popitem()
+            if connection.usable:
+                return connection
+        return None
+
+    def _on_free(self, connection: Connection, reusable: bool) -> None:
+        """Take back a connection that can be used again, or take note that one is gone."""
+        if reusable:
+            self._idle[connection] = None
+        else:
+            self._idle.pop(connection, None)
+            self._open -= 1
+        while self._places:
+            place = self._places.popleft()
+            if not place.done():
+                place.set_result(None)
+                break
+
+    async def _connect(self, exchange: Exchange) -> Connection | None:
+        """Open a connection for an exchange; None when it failed, which the exchange then says."""
+        limit = self.target.max_connections
+        while limit is not None and self._open >= limit:
+            place = asyncio.get_running_loop().create_future()
+            self._places.append(place)
+            await asyncio.wait((place, exchange.waiter), return_when=asyncio.FIRST_COMPLETED)
+            if exchange.waiter.done():
+                return None
+            if free := self._free_connection():
+                return free
+        if exchange.done_ns is not None:
+            return None
+        self._open += 1
+        connection: Connection | None = None
+        exchange.connect_start_ns = now_ns()
+        task = asyncio.ensure_future(self._make())
+        self._connecting[exchange] = task
+        timeout_ns = self.target.timeouts.connect_ns
+        try:
+            async with asyncio.timeout(timeout_ns / NS_PER_S):
+                connection = await task
+        except TimeoutError:
+            exchange.fail("timeout", f"not connected within connect = {format_duration(timeout_ns)}")
+        except asyncio.CancelledError:
+            if exchange.done_ns is None:  # not our cut: the session itself is being cancelled
+                raise
+        except OSError as error:
+            words = connect_words(error, self.head)
+            ours = error.errno in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)
+            exchange.fail("client_error" if ours else "connect_error", words)
+        finally:
+            del self._connecting[exchange]
+            if connection is None:
+                self._open -= 1
+        if connection is None:
+            return None
+        exchange.connected_ns = now_ns()
+        connection.on_free = self._on_free
+        if exchange.done_ns is not None:  # cut off in the very moment
+            connection.close()
+            return None
+        return connection
+
+    async def _make(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        host = self.head.host if self._tls is not None else None
+        for address in self._addresses:
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: Connection(), address, self.head.port, ssl=self._tls, server_hostname=host
+                )
+            except OSError:
+                if address == self._addresses[-1]:
+                    raise
+            else:
+                if address != self._addresses[0]:  # remember which one answers
+                    self._addresses = (address, *(a for a in self._addresses if a != address))
+                return connection
+        raise OSError(errno.EHOSTUNREACH, "no address")
+
+    # endings
+
+    def sweep(self) -> None:
+        """Judge the time-outs of the streams that are due."""
+        now = now_ns()
+        for exchange in [x for x in self.live if x.sent_ns is not None and x.check_ns <= now]:
+            self._judge(exchange, now)
+
+    def _judge(self, exchange: Exchange, now: int) -> None:
+        decoding = self.live[exchange]
+        if exchange.done_ns is not None:
+            return
+        decoding.drain()
+        limits, sent = self.target.timeouts, exchange.sent_ns or 0
+        last = decoding.sse.last_output_ns
+        total = sent + limits.total_ns
+        due = sent + limits.first_token_ns if last is None else last + limits.between_tokens_ns
+        if total <= now:
+            exchange.fail("timeout", f"not done within total = {format_duration(limits.total_ns)}")
+        elif due <= now:
+            name, limit = (
+                ("first_token", limits.first_token_ns)
+                if last is None
+                else ("between_tokens", limits.between_tokens_ns)
+            )
+            exchange.fail("timeout", f"no token within {name} = {format_duration(limit)}")
+        else:
+            exchange.check_ns = min(due, total)
+
+    def cut(self, why: str) -> None:
+        """End every live request as cancelled."""
+        for exchange in list(self.live):
+            exchange.fail("cancelled", why)
+            if task := self._connecting.get(exchange):
+                task.cancel()
+
+    def close(self) -> None:
+        """Close every idle connection (live ones end with `cut`)."""
+        for connection in list(self._idle):
+            connection.close()

@@ -1,0 +1,60 @@
+"""Names, TLS and the words for a connection that could not be made."""
+
+import asyncio
+import socket
+import ssl
+
+from loadgen.errors import EndpointError
+from loadgen.scenario.model import Target
+from loadgen.wire.request import RequestHead
+
+
+def tls_context(target: Target, head: RequestHead) -> ssl.SSLContext | None:
+    """Build the TLS context of a target: verified unless `insecure`; None for plain HTTP.
+
+    Raises:
+        EndpointError: `ca_file` holds no certificate.
+    """
+    if head.scheme != "https":
+        return None
+    try:
+        context = ssl.create_default_context(cafile=target.ca_file)
+    except (ssl.SSLError, OSError) as error:
+        place = f"target {target.name!r}: ca_file {target.ca_file}"
+        raise EndpointError(place, f"can't be used: {error}", "give a PEM file with the CA") from None
+    if target.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def resolve(target: Target, head: RequestHead) -> tuple[str, ...]:
+    """Resolve the host, once a run.
+
+    Raises:
+        EndpointError: the name is not known.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(head.host, head.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        place = f"target {target.name!r}"
+        raise EndpointError(
+            place, f"can't resolve {head.host}: {error.strerror or error}", "check base_url"
+        ) from None
+    return tuple(dict.fromkeys(str(address[4][0]) for address in found))
+
+
+def connect_words(error: BaseException, head: RequestHead) -> str:
+    """Say in words why a connection was not made."""
+    where = f"{head.host}:{head.port}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate of {where} is not trusted: {error.verify_message} (give ca_file)"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS with {where} failed: {error.reason or error}"
+    if isinstance(error, ConnectionRefusedError):
+        return f"{where} refuses connections"
+    if isinstance(error, OSError):
+        return f"can't connect to {where}: {error.strerror or error}"
+    return f"can't connect to {where}: {type(error).__name__}"

@@ -1,0 +1,236 @@
+"""Decoding off the stamping path: slices of at most half a millisecond, then a `Timeline`.
+
+A stream is decoded when it ends, when 64 KB of it are pending, and when a time-out has to be judged.
+"""
+
+import asyncio
+import zlib
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import orjson
+
+from loadgen.scenario.model import Timeouts
+from loadgen.units import format_duration
+from loadgen.wire.endpoints import Endpoint, error_text
+from loadgen.wire.sse import SseDecoder
+from loadgen.wire.stopwatch import Exchange, now_ns
+from loadgen.wire.timeline import Int64s, Timeline
+
+SLICE_NS: Final = 500_000
+MAX_ERROR_BODY: Final = 64 << 10
+MAX_ERROR_CHARS: Final = 300
+# Above this many streams that wait for decoding a slice grows in proportion, so that memory stays bounded
+# even when the generator is past its limit (which the run's verdict then says).
+_BACKLOG: Final = 1_000
+
+
+class Decoding:
+    """The decoding of one exchange: takes its reads as they come, ends in a `Timeline`."""
+
+    __slots__ = (
+        "_body",
+        "_deliver",
+        "_inflate",
+        "_mode",
+        "_redact",
+        "_timeouts",
+        "exchange",
+        "queued",
+        "sse",
+    )
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        endpoint: Endpoint,
+        timeouts: Timeouts,
+        redact: Callable[[str], str],
+        deliver: Callable[[Timeline], None],
+    ) -> None:
+        self.exchange = exchange
+        self.sse = SseDecoder(endpoint)
+        self.queued = False
+        self._body = bytearray()
+        self._inflate: Callable[[bytes], bytes] | None = None
+        self._mode = ""
+        self._timeouts = timeouts
+        self._redact = redact
+        self._deliver = deliver
+
+    def step(self) -> bool:
+        """Decode the oldest reads; return whether there is more to do now."""
+        exchange = self.exchange
+        if exchange.marks:
+            self._decode(*exchange.take())
+            if exchange.marks:
+                return True
+        if exchange.done_ns is not None:
+            self._deliver(self._timeline(exchange.done_ns))
+        return False
+
+    def drain(self) -> None:
+        """Decode what has arrived so far (a time-out is about to be judged)."""
+        while self.exchange.marks:
+            self._decode(*self.exchange.take())
+
+    def _decode(self, data: bytes, ends: Int64s, stamps_ns: Int64s) -> None:
+        if not self._mode:
+            self._choose_mode()
+        if self._inflate is not None and data:
+            data, ends = self._inflated(data, ends)
+        if self._mode == "sse":
+            self.sse.feed(data, ends, stamps_ns)
+        elif len(self._body) < MAX_ERROR_BODY:
+            self._body += data
+
+    def _choose_mode(self) -> None:
+        exchange = self.exchange
+        if exchange.content_encoding in (b"gzip", b"x-gzip", b"deflate"):
+            self._inflate = zlib.decompressobj(wbits=47).decompress
+        elif exchange.content_encoding not in (b"", b"identity"):
+            name = exchange.content_encoding.decode("latin-1")
+            self.sse.error = ("bad_stream", f"Content-Encoding {name!r} although identity was asked for")
+        is_json = exchange.content_type.startswith(b"application/json")
+        self._mode = (
+            "sse" if exchange.status is not None and exchange.status < 300 and not is_json else "body"
+        )
+
+    def _inflated(self, data: bytes, ends: Int64s) -> tuple[bytes, Int64s]:
+        """Decompress part by part, so that every byte keeps the stamp of the read that made it readable."""
+        assert self._inflate is not None  # noqa: S101  # checked by the caller
+        out: list[bytes] = []
+        start = 0
+        try:
+            for end in ends.tolist():
+                out.append(self._inflate(data[start:end]))
+                start = end
+        except zlib.error as error:
+            self.sse.error = ("bad_stream", f"broken compressed body: {error}")
+            out += [b""] * (len(ends) - len(out))
+        return b"".join(out), np.cumsum([len(part) for part in out], dtype=np.int64)
+
+    def _timeline(self, done_ns: int) -> Timeline:
+        exchange, sse = self.exchange, self.sse
+        last_read = exchange.done_ns or 0
+        sse.finish(last_read)
+        outcome, error = self._outcome(done_ns)
+        return Timeline(
+            outcome=outcome,
+            error=self._redact(_shorten(error)) if error else None,
+            status=exchange.status,
+            connect_start_ns=exchange.connect_start_ns,
+            connected_ns=exchange.connected_ns,
+            sent_ns=exchange.sent_ns,
+            first_byte_ns=exchange.first_byte_ns,
+            first_answer_ns=sse.first_answer_ns,
+            done_ns=done_ns,
+            event_ns=sse.event_ns,
+            event_chars=sse.event_chars,
+            events=sse.events,
+            reasoning_events=sse.reasoning_events,
+            first_event_tokens=sse.first_event_tokens,
+            response_id=sse.response_id,
+            finish_reason=sse.finish_reason,
+            usage=sse.usage,
+            attempts=max(1, exchange.attempts),
+        )
+
+    def _outcome(self, done_ns: int) -> tuple[str, str | None]:
+        exchange, sse = self.exchange, self.sse
+        if exchange.failure is not None and not (exchange.failure[0] == "disconnected" and sse.error):
+            return exchange.failure
+        status = exchange.status or 0
+        if not 200 <= status < 300:
+            return _refusal(status, bytes(self._body))
+        if sse.error is not None:
+            return sse.error
+        if self._mode == "body":
+            return _not_a_stream(bytes(self._body))
+        if late := self._late(done_ns):
+            return "timeout", late
+        if not len(sse.event_ns):
+            return "empty", "the answer carried no output"
+        if sse.finish_reason is None:
+            return "truncated", "the answer ended without a finish_reason"
+        return "ok", None
+
+    def _late(self, done_ns: int) -> str | None:
+        """Judge the time-outs by the stamps, so that the outcome does not hang on when the sweep came by."""
+        sent, limits, events = self.exchange.sent_ns or 0, self._timeouts, self.sse.event_ns
+        if done_ns - sent > limits.total_ns:
+            return f"not done within total = {format_duration(limits.total_ns)}"
+        if len(events) and int(events[0]) - sent > limits.first_token_ns:
+            return f"no token within first_token = {format_duration(limits.first_token_ns)}"
+        # only an answer that took longer than that can hold such a gap
+        suspicious = done_ns - sent > limits.between_tokens_ns and len(events) > 1
+        if suspicious and int(np.diff(events).max()) > limits.between_tokens_ns:
+            return f"no token within between_tokens = {format_duration(limits.between_tokens_ns)}"
+        return None
+
+
+class DecodeQueue:
+    """Streams that wait for decoding, taken in turn between the loop's looks at the sockets."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[Decoding] = deque()
+        self._scheduled = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, decoding: Decoding) -> None:
+        """Decode this stream soon; adding it again before then changes nothing."""
+        if decoding.queued:
+            return
+        decoding.queued = True
+        self._waiting.append(decoding)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        waiting = self._waiting
+        until = now_ns() + SLICE_NS * (1 + len(waiting) // _BACKLOG)
+        while waiting:
+            decoding = waiting.popleft()
+            decoding.queued = False
+            if decoding.step():
+                decoding.queued = True
+                waiting.append(decoding)
+            if now_ns() >= until:
+                break
+        self._scheduled = bool(waiting)
+        if waiting:
+            self._loop.call_soon(self._pump)
+
+
+def _refusal(status: int, body: bytes) -> tuple[str, str]:
+    """Name a status that is no success, with the server's own words."""
+    try:
+        words = error_text(orjson.loads(body)) if body.strip() else ""
+    except orjson.JSONDecodeError:
+        words = " ".join(body.decode("utf-8", "replace").split())
+    if 300 <= status < 400:
+        words = words or "redirects are not followed; give the final base_url"
+    text = f"HTTP {status}: {words}" if words else f"HTTP {status}"
+    return ("rate_limited" if status == 429 else "http_error"), text
+
+
+def _not_a_stream(body: bytes) -> tuple[str, str]:
+    """Name an answer with status 200 that is JSON where a stream was asked for."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return "bad_stream", "a body that says it is JSON but is not, where an event stream was asked for"
+    if isinstance(answer, dict) and answer.get("error"):
+        return "error_in_stream", error_text(answer)
+    return "bad_stream", "a JSON body where an event stream was asked for (stream = true)"
+
+
+def _shorten(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= MAX_ERROR_CHARS else flat[: MAX_ERROR_CHARS - 1] + "…"
