@@ -1,0 +1,215 @@
+"""The HTTP side of the simulator: routes, keys, models, and a request's way through its engine."""
+
+import asyncio
+import hashlib
+import hmac
+import itertools
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from loadgen.catalog.profiles import model_names, profile
+from loadgen.engine.machine import Engine
+from loadgen.engine.params import EngineParams
+from loadgen.simulator.answer import Answer, StreamedAnswer, WholeAnswer
+from loadgen.simulator.api import ApiError, ChatRequest, read_chat_request
+from loadgen.simulator.driver import EngineDriver
+from loadgen.simulator.text import Corpus
+from loadgen.simulator.truth import TruthLog
+from loadgen.units import NS_PER_S
+
+_MOST_BODY_BYTES: Final = 64 << 20
+_STREAM_HEADERS: Final = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+
+
+class Simulator:
+    """The models, an engine and its task for each, and the handlers. Needs a running loop.
+
+    models: the names that are served; none means every name, unknown ones by the default profile.
+    api_key: required as a Bearer token when given. tasks: where the engines run.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Sequence[str],
+        seed: int,
+        api_key: str | None,
+        log: TruthLog | None,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._models = tuple(models)
+        self._seed = seed
+        self._api_key = api_key
+        self._log = log
+        self._tasks = tasks
+        self._corpus = Corpus(seed)
+        self._drivers: dict[str, EngineDriver] = {}
+        self._running: list[asyncio.Task[None]] = []
+        self._started_s = int(time.time())
+        self._ids = itertools.count(1)
+        self._mark = secrets.token_hex(4)  # response ids differ between two simulators
+
+    def app(self) -> web.Application:
+        """Return the application."""
+        app = web.Application(middlewares=[self._guard], client_max_size=_MOST_BODY_BYTES)
+        app.on_response_prepare.append(self._name_request)
+        app.router.add_get("/v1/models", self._list_models)
+        app.router.add_get("/v1/models/{model:.+}", self._show_model)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        return app
+
+    def close(self) -> None:
+        """End the engines' tasks."""
+        for task in self._running:
+            task.cancel()
+
+    async def _name_request(self, _request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["x-request-id"] = f"req_{self._mark}{next(self._ids):08x}"
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Check the key; give every error OpenAI's shape."""
+        try:
+            self._check_key(request)
+            return await handler(request)
+        except ApiError as error:
+            return _json(error.body(), error.status)
+        except web.HTTPException as error:
+            told = {
+                404: f"Invalid URL ({request.method} {request.path})",
+                405: f"Not allowed to {request.method} on {request.path}",
+                413: f"The body is larger than {_MOST_BODY_BYTES} bytes",
+            }
+            response = _json(
+                ApiError(error.status, told.get(error.status, error.reason)).body(), error.status
+            )
+            if "Allow" in error.headers:
+                response.headers["Allow"] = error.headers["Allow"]
+            return response
+
+    def _check_key(self, request: web.Request) -> None:
+        if self._api_key is None:
+            return
+        given = request.headers.get("Authorization", "")
+        if not given:
+            raise ApiError(401, "You didn't provide an API key: send it as 'Authorization: Bearer KEY'.")
+        # the key is never repeated in an answer
+        if not hmac.compare_digest(given.encode(), f"Bearer {self._api_key}".encode()):
+            raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
+
+    def _check_model(self, model: str) -> None:
+        if self._models and model not in self._models:
+            raise ApiError(404, f"The model '{model}' does not exist.", param="model", code="model_not_found")
+
+    def _model(self, model: str) -> dict[str, Any]:
+        return {"id": model, "object": "model", "created": self._started_s, "owned_by": "loadgen"}
+
+    async def _list_models(self, _request: web.Request) -> web.StreamResponse:
+        data = [self._model(model) for model in self._models or model_names()]
+        return _json(msgspec.json.encode({"object": "list", "data": data}))
+
+    async def _show_model(self, request: web.Request) -> web.StreamResponse:
+        model = request.match_info["model"]
+        self._check_model(model)
+        return _json(msgspec.json.encode(self._model(model)))
+
+    def _driver(self, model: str) -> EngineDriver:
+        driver = self._drivers.get(model)
+        if driver is None:
+            digest = hashlib.blake2b(f"{self._seed}/{model}".encode(), digest_size=8).digest()
+            driver = EngineDriver(Engine(profile(model).engine, int.from_bytes(digest)))
+            self._drivers[model] = driver
+            self._running.append(self._tasks.create_task(driver.run(), name=f"engine of {model}"))
+        return driver
+
+    def _answer(self, chat: ChatRequest, params: EngineParams, received_ns: int) -> Answer:
+        """Decide the whole answer; only its instants are open."""
+        plot = self._corpus.plot(chat)
+        room = params.max_context_tokens - plot.prompt_tokens
+        asked = chat.token_cap
+        if room < (asked or 1):
+            raise ApiError(
+                400,
+                f"This model's maximum context length is {params.max_context_tokens} tokens. However, you"
+                f" requested {plot.prompt_tokens + (asked or 1)} tokens ({plot.prompt_tokens} in the"
+                f" messages, {asked or 1} in the completion).",
+                param="messages",
+                code="context_length_exceeded",
+            )
+        capped = asked is not None or room < plot.free_tokens
+        return Answer(
+            response_id=f"chatcmpl-{self._mark}{next(self._ids):08x}",
+            model=chat.model,
+            created_s=int(time.time()),
+            received_ns=received_ns,
+            prompt_tokens=plot.prompt_tokens,
+            output_tokens=asked or min(plot.free_tokens, room),
+            ends_with="length" if capped else "stop",
+            offset=plot.offset,
+            done=asyncio.get_running_loop().create_future(),
+        )
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        received_ns = time.monotonic_ns()
+        chat = read_chat_request(body)
+        if chat.stream and request.version < (1, 1):
+            raise ApiError(400, "A streamed answer needs HTTP/1.1.", param="stream")
+        self._check_model(chat.model)
+        driver = self._driver(chat.model)
+        answer = self._answer(chat, driver.engine.params, received_ns)
+        try:
+            if chat.stream:
+                return await self._stream(request, driver, answer, include_usage=chat.include_usage)
+            return await self._whole(request, driver, answer)
+        finally:
+            if self._log:
+                self._log.write(answer)
+
+    async def _stream(
+        self, request: web.Request, driver: EngineDriver, answer: Answer, *, include_usage: bool
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers=_STREAM_HEADERS)
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        transport = request.transport
+        if transport is None:  # the client has left
+            return response
+        stream = StreamedAnswer(answer, self._corpus, transport, include_usage=include_usage)
+        stream.begin()
+        await _through_engine(driver, stream, answer)
+        await response.write_eof()
+        return response
+
+    async def _whole(self, request: web.Request, driver: EngineDriver, answer: Answer) -> web.StreamResponse:
+        whole = WholeAnswer(answer, self._corpus)
+        await _through_engine(driver, whole, answer)
+        response = _json(whole.body())
+        answer.events_ns.append(time.monotonic_ns())
+        await response.prepare(request)
+        await response.write_eof()
+        return response
+
+
+async def _through_engine(
+    driver: EngineDriver, receiver: StreamedAnswer | WholeAnswer, answer: Answer
+) -> None:
+    """Let a request pass through overhead, queue and batch; cancelled, it leaves the engine."""
+    queued_ns = answer.received_ns + driver.engine.draw_overhead_ns()
+    await asyncio.sleep((queued_ns - time.monotonic_ns()) / NS_PER_S)
+    request_id = driver.submit(receiver, answer.prompt_tokens, answer.output_tokens, queued_ns)
+    try:
+        await answer.done
+    finally:
+        driver.cancel(request_id)
+
+
+def _json(body: bytes, status: int = 200) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json")

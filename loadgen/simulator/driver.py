@@ -1,0 +1,66 @@
+"""Makes one engine run in real time: waits for the end of each step, then hands out its tokens."""
+
+import asyncio
+from time import monotonic_ns
+from typing import Protocol
+
+from loadgen.engine.machine import Engine, Step
+from loadgen.units import NS_PER_S
+
+
+class Receiver(Protocol):
+    """Whoever gets the tokens of one request."""
+
+    def deliver(self, *, finished: bool) -> None:
+        """Take one token. Must not wait: the other requests of the batch come after it."""
+        ...
+
+
+class EngineDriver:
+    """One engine and its clock. `run` is its task; the due times of the steps add up, so it never drifts.
+
+    A timer may fire up to a millisecond off; the next step is due on time all the same.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._receivers: dict[int, Receiver] = {}
+        self._next_id = 0
+        self._idle = True
+        self._work = asyncio.Event()
+        self._due_ns = 0
+
+    def submit(self, receiver: Receiver, prompt_tokens: int, output_tokens: int, at_ns: int) -> int:
+        """Queue a request that reached the queue at `at_ns` (monotonic); return its number."""
+        request_id = self._next_id
+        self._next_id += 1
+        self.engine.submit(request_id, prompt_tokens, output_tokens)
+        self._receivers[request_id] = receiver
+        if self._idle:
+            self._idle = False
+            self._due_ns = max(self._due_ns, at_ns)
+            self._work.set()
+        return request_id
+
+    def cancel(self, request_id: int) -> None:
+        """Forget a request; one that has ended is fine too."""
+        self.engine.cancel(request_id)
+        self._receivers.pop(request_id, None)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while step := self.engine.step():
+                self._due_ns += step.duration_ns
+                await asyncio.sleep((self._due_ns - monotonic_ns()) / NS_PER_S)
+                self._hand_out(step)
+            self._idle = True
+
+    def _hand_out(self, step: Step) -> None:
+        last = set(step.finished)
+        for request_id in step.tokens:
+            receiver = self._receivers.get(request_id)
+            if receiver is not None:  # else cancelled while the step ran
+                receiver.deliver(finished=request_id in last)
