@@ -1,0 +1,1 @@
+"""Samples → histograms, percentiles with intervals, series; and the instrument's own health."""

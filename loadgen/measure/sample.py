@@ -1,6 +1,11 @@
-"""One request as one flat row: the line of samples.jsonl."""
+"""One request as one flat row: the line of samples.jsonl, made from its timeline."""
+
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
+
+from loadgen.wire.timeline import Timeline
 
 OUTCOMES = (
     "ok",
@@ -23,6 +28,9 @@ class Sample(msgspec.Struct, kw_only=True):
 
     Fields ending in `_ns` are instants: integer nanoseconds since the run's epoch on the monotonic
     clock (`longest_gap_ns` alone is a length); what does not apply is None. Definitions: docs/metrics.md.
+    Beyond the contract: output_events are the events that carried output; first_event_tokens and
+    first_event_chars the part of the output that the first of them carried; hidden_reasoning_tokens those
+    that no event carried; window_output_tokens the output that arrived inside the measurement window.
     """
 
     seq: int
@@ -59,6 +67,113 @@ class Sample(msgspec.Struct, kw_only=True):
     output_events: int = 0
     longest_gap_ns: int | None = None
     first_event_tokens: float | None = None
+    first_event_chars: int | None = None
     hidden_reasoning_tokens: int = 0
+    window_output_tokens: float = 0.0
     attempts: int = 1
     cost_usd: float | None = None
+
+
+class Origin(NamedTuple):
+    """Where in the plan a request comes from, and what it asked for."""
+
+    seq: int
+    target: str
+    task: str
+    session: int
+    turn: int
+    phase: str
+    worker: int
+    intended_ns: int
+    asked_prompt_tokens: int | None
+    asked_output_tokens: int | None
+
+
+def make_sample(
+    origin: Origin, timeline: Timeline, epoch_ns: int, window_ns: tuple[int, int | None]
+) -> Sample:
+    """Make the row of a request that has ended.
+
+    epoch_ns: the run's epoch on the timeline's clock. window_ns: (start, end) of the measurement window as
+    offsets from the epoch; an end of None is still open. `origin.intended_ns` is such an offset too.
+
+    Token counts come from the server's usage, else every output event counts as a token; `token_source`
+    says which. The first event's tokens: per-event usage, else its share of the characters.
+    """
+    t = timeline
+    output, source = _output_tokens(t)
+    chars = int(t.event_chars.sum())
+    hidden = 0
+    if t.usage is not None and output is not None and not t.reasoning_events:
+        hidden = min(t.usage.reasoning_tokens or 0, output)
+    first: float | None = None
+    window = 0.0
+    if output is not None and len(t.event_ns):
+        if source == "usage" and t.first_event_tokens is not None:
+            first = t.first_event_tokens
+        else:
+            first = (output - hidden) * int(t.event_chars[0]) / chars if source == "usage" else 1
+        window = _inside(t, epoch_ns, window_ns, chars, output)
+    # attribute by attribute: `dict` and `asdict` would cost more than all the rest here
+    return Sample(
+        seq=origin.seq,
+        target=origin.target,
+        task=origin.task,
+        session=origin.session,
+        turn=origin.turn,
+        phase=origin.phase,
+        worker=origin.worker,
+        outcome=t.outcome,
+        status=t.status,
+        error=t.error,
+        response_id=t.response_id,
+        finish_reason=t.finish_reason,
+        intended_ns=origin.intended_ns,
+        connect_start_ns=_offset(t.connect_start_ns, epoch_ns),
+        connected_ns=_offset(t.connected_ns, epoch_ns),
+        sent_ns=_offset(t.sent_ns, epoch_ns),
+        first_byte_ns=_offset(t.first_byte_ns, epoch_ns),
+        first_token_ns=int(t.event_ns[0]) - epoch_ns if len(t.event_ns) else None,
+        first_answer_ns=_offset(t.first_answer_ns, epoch_ns),
+        last_token_ns=int(t.event_ns[-1]) - epoch_ns if len(t.event_ns) else None,
+        done_ns=t.done_ns - epoch_ns,
+        asked_prompt_tokens=origin.asked_prompt_tokens,
+        asked_output_tokens=origin.asked_output_tokens,
+        prompt_tokens=t.usage.prompt_tokens if t.usage else None,
+        cached_tokens=t.usage.cached_tokens if t.usage else None,
+        reasoning_tokens=t.usage.reasoning_tokens if t.usage else None,
+        output_tokens=output,
+        output_chars=chars if len(t.event_ns) else None,
+        token_source=source,
+        events=t.events,
+        output_events=len(t.event_ns),
+        longest_gap_ns=int(np.diff(t.event_ns).max()) if len(t.event_ns) > 1 else None,
+        first_event_tokens=first,
+        first_event_chars=int(t.event_chars[0]) if len(t.event_ns) else None,
+        hidden_reasoning_tokens=hidden,
+        window_output_tokens=window,
+        attempts=t.attempts,
+    )
+
+
+def _offset(instant_ns: int | None, epoch_ns: int) -> int | None:
+    return None if instant_ns is None else instant_ns - epoch_ns
+
+
+def _output_tokens(t: Timeline) -> tuple[int | None, str | None]:
+    if t.usage is not None and t.usage.output_tokens is not None:
+        return t.usage.output_tokens, "usage"
+    if len(t.event_ns):
+        return len(t.event_ns), "events"
+    return None, None
+
+
+def _inside(t: Timeline, epoch_ns: int, window_ns: tuple[int, int | None], chars: int, output: int) -> float:
+    """Tokens that arrived inside the window: the output, by the characters' share of each event."""
+    start, end = window_ns[0] + epoch_ns, None if window_ns[1] is None else window_ns[1] + epoch_ns
+    if t.event_ns[0] >= start and (end is None or t.event_ns[-1] < end):
+        return output
+    inside = t.event_ns >= start
+    if end is not None:
+        inside &= t.event_ns < end
+    return float(output * int(t.event_chars[inside].sum()) / chars)

@@ -1,0 +1,167 @@
+"""HDR histograms as rows of counts: recorded vectorised, read at bucket midpoints, with intervals.
+
+Layout and index arithmetic are HdrHistogram's (Tene, hdrhistogram.org): 1 to 3.6e9 units (µs: one hour)
+at 3 significant digits. The hdrh package encodes and decodes; only this module knows it.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from hdrh.histogram import HdrHistogram
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+
+HIGHEST: Final = 3_600_000_000
+DIGITS: Final = 3
+_HALF_BITS: Final = 10  # 2 · 10^3 values need 2^11 sub-buckets, half of them new in each bucket
+_HALF: Final = 1 << _HALF_BITS
+BUCKETS: Final = 23 * _HALF
+"""Number of counters in a row: (bucket count 22, plus 1) half-buckets."""
+
+
+def indexes(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the counter of each value, shape as given; values are clamped to 0 .. HIGHEST."""
+    clamped = np.clip(values, 0, HIGHEST)
+    # frexp's exponent is the bit length, exactly, for whole numbers below 2^53
+    bits = np.frexp((clamped | (2 * _HALF - 1)).astype(np.float64))[1].astype(np.int64)
+    bucket = bits - (_HALF_BITS + 1)
+    return (bucket << _HALF_BITS) + (clamped >> bucket)
+
+
+def _midpoints() -> NDArray[np.float64]:
+    index = np.arange(BUCKETS, dtype=np.int64)
+    bucket = np.maximum((index >> _HALF_BITS) - 1, 0)
+    lowest = (index - (bucket << _HALF_BITS)) << bucket
+    highest = lowest + (np.int64(1) << bucket) - 1
+    middle: NDArray[np.float64] = (lowest + highest) / 2
+    return middle
+
+
+MIDPOINTS: Final = _midpoints()
+"""Shape (BUCKETS,): the value that stands for each counter; exact below 2,048 units, else within 0.05 %."""
+
+
+def order_ranks(n: int, p: float) -> tuple[int, int] | None:
+    """Return ranks (1-based, low ≤ high) of order statistics that bound quantile p with 95 % confidence.
+
+    The distribution-free interval of e.g. David & Nagaraja, Order Statistics, 7.1: the number of values
+    below the quantile is binomial(n, p); each side is left out with at most 2.5 %. None when n values
+    can't bound it.
+    """
+    if n < 1 or not 0 < p < 1:
+        return None
+    mean, spread = n * p, math.sqrt(n * p * (1 - p))
+    start, stop = max(0, math.floor(mean - 9 * spread - 12)), min(n, math.ceil(mean + 9 * spread + 12))
+    k = np.arange(start, stop)
+    steps = np.log((n - k) / (k + 1)) + math.log(p / (1 - p))
+    log_pmf = np.concatenate([[0.0], np.cumsum(steps)])
+    pmf = np.exp(log_pmf - log_pmf.max())
+    cdf = np.cumsum(pmf) / pmf.sum()  # cdf[i] = P(X <= start + i)
+    low = start + int(np.searchsorted(cdf, 0.025, side="right"))
+    high = start + int(np.searchsorted(cdf, 0.975, side="left")) + 1
+    return (low, high) if low >= 1 and high <= n else None
+
+
+class Distribution:
+    """The counts of one metric, read: percentiles, mean and intervals in reported units.
+
+    counts: shape (BUCKETS,). scale: histogram unit → reported unit.
+    """
+
+    def __init__(self, counts: Counts, scale: float) -> None:
+        self._cumulative = np.cumsum(counts)
+        self._counts = counts
+        self._scale = scale
+        self.count = int(self._cumulative[-1])
+
+    def at_rank(self, rank: int) -> float:
+        """Value of the rank-th smallest (1-based)."""
+        return float(MIDPOINTS[int(np.searchsorted(self._cumulative, rank))]) * self._scale
+
+    def percentile(self, percent: float) -> float | None:
+        """Return the smallest value that `percent` of all do not exceed; None without values."""
+        if not self.count:
+            return None
+        return self.at_rank(max(1, math.ceil(round(percent / 100 * self.count, 9))))
+
+    def interval(self, percent: float) -> tuple[float, float] | None:
+        """Return the 95 % interval of a percentile; None when the sample can't bound it."""
+        ranks = order_ranks(self.count, percent / 100)
+        return None if ranks is None else (self.at_rank(ranks[0]), self.at_rank(ranks[1]))
+
+    def moments(self) -> tuple[float, float] | None:
+        """Return mean and standard deviation of the buckets' midpoints; None without values."""
+        if not self.count:
+            return None
+        used = np.flatnonzero(self._counts)
+        weights, values = self._counts[used], MIDPOINTS[used] * self._scale
+        mean = float(np.average(values, weights=weights))
+        return mean, math.sqrt(float(np.average((values - mean) ** 2, weights=weights)))
+
+    def share_above(self, value: float) -> float:
+        """Share of the values above `value` (reported units); 0 without values."""
+        if not self.count:
+            return 0.0
+        index = int(indexes(np.array([round(value / self._scale)]))[0])
+        return 1.0 - float(self._cumulative[index]) / self.count
+
+
+def with_failures(
+    done: Counts, censored: Counts, failed: int, scale: float, percents: Sequence[float]
+) -> dict[float, float | tuple[float]]:
+    """Percentiles of a latency over all requests: completed, failed and cut off.
+
+    A failure ranks above every value; what the run cut off is right-censored at the time it had waited
+    (Kaplan & Meier 1958, on the histogram's buckets). A percentile in the part that is not reached is
+    given as a 1-tuple of the bound it lies above.
+
+    done, censored: shape (BUCKETS,). failed: how many failed. scale: histogram unit → reported unit.
+    """
+    used = np.flatnonzero(done + censored)
+    if not len(used) or not done.sum():
+        top = float(MIDPOINTS[used[-1]]) * scale if len(used) else 0.0
+        return dict.fromkeys(percents, (top,))
+    deaths, leaves = done[used].astype(np.float64), censored[used].astype(np.float64)
+    gone = np.cumsum(deaths + leaves)
+    at_risk = gone[-1] + failed - np.concatenate([[0.0], gone[:-1]])
+    # within a bucket completions are taken to come before the cut-offs, as Kaplan and Meier do for ties
+    survival = np.cumprod(1.0 - deaths / at_risk)
+    values: dict[float, float | tuple[float]] = {}
+    for p in percents:
+        reached = np.flatnonzero(survival <= 1 - p / 100 + 1e-12)
+        if len(reached):
+            values[p] = float(MIDPOINTS[used[reached[0]]]) * scale
+        else:
+            values[p] = (float(MIDPOINTS[used[-1]]) * scale,)
+    return values
+
+
+def encode(counts: Counts) -> str:
+    """Encode a row as HdrHistogram V2, compressed, base64: the payload of an interval log."""
+    histogram = _empty()
+    _view(histogram)[:] = counts
+    used = np.flatnonzero(counts)
+    histogram.total_count = int(counts.sum())
+    if len(used):
+        histogram.min_value = int(histogram.get_value_from_index(int(used[0])))
+        histogram.max_value = int(
+            histogram.get_highest_equivalent_value(histogram.get_value_from_index(int(used[-1])))
+        )
+    return bytes(histogram.encode()).decode("ascii")
+
+
+def decode(payload: str) -> Counts:
+    """Decode what `encode` (or another HdrHistogram of the same range) wrote; shape (BUCKETS,)."""
+    return np.array(_view(HdrHistogram.decode(payload)), np.int64)
+
+
+def _empty() -> Any:
+    return HdrHistogram(1, HIGHEST, DIGITS)
+
+
+def _view(histogram: Any) -> Counts:
+    view: Counts = np.ctypeslib.as_array(histogram.counts)
+    return view
