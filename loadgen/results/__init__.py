@@ -1,0 +1,1 @@
+"""The run folder: written while the run goes on, opened again later, also after a crash."""
