@@ -46,7 +46,7 @@ def parse_duration(text: str) -> int:
     if not re.fullmatch(rf"({_DURATION_PART}\s*)+", unsigned):
         raise ValueError('is not a duration; write it like "250ms", "30s" or "5m"')
     if clean != unsigned:
-        raise ValueError("is negative; a duration is 0 or longer")
+        raise ValueError('is negative; write it like "250ms", "30s" or "5m"')
     # Decimal, so that 1.001s is exactly what it says
     total = sum(Decimal(n) * _DURATION_NS[unit] for n, unit in re.findall(_DURATION_PART, clean))
     if total > LONGEST_NS:
@@ -69,7 +69,7 @@ def parse_count(value: str | float) -> int:
     if not exact.is_finite():
         raise ValueError('is not a count; write it like 1500 or "1.5k"')
     if exact < 0:
-        raise ValueError("is negative; a count is 0 or more")
+        raise ValueError('is negative; write it like 1500 or "1.5k"')
     if exact >= 10**15:
         raise ValueError("is too large for a count")
     if exact != round(exact):

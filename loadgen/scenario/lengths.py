@@ -58,7 +58,7 @@ class Lognormal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the logarithm: (ln p95 − ln median) / z(0.95)."""
+        """Standard deviation of the logarithm: (ln p95 - ln median) / z(0.95)."""
         return (math.log(self.p95) - math.log(self.median)) / _Z95
 
 

@@ -12,7 +12,13 @@ from loadgen.scenario.lengths import Lengths
 from loadgen.units import NS_PER_S
 
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
-PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+ScenarioName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="letters, digits, dots, dashes and underscores, first a letter or digit, at most 100",
+    ),
+]
 
 
 class Duration(int):
@@ -54,7 +60,14 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One endpoint and model under test. Without `base_url` it runs on the built-in simulator."""
+    """One endpoint and model under test. Without `base_url` it runs on the built-in simulator.
+
+    name: what reports call it, one of a kind. base_url: without a final slash; "env" in a file means
+    OPENAI_BASE_URL (and OPENAI_API_KEY, where set, is the key). api_key_env: the variable whose value
+    goes out as a Bearer token. headers, query: sent with every request; a secret is a `FromEnv`.
+    extra_body: laid over the request's JSON body. ca_file: PEM file of the authorities to trust.
+    insecure: do not check the certificate. max_connections: open at once (None: no limit).
+    """
 
     name: NonEmpty
     model: NonEmpty
@@ -67,7 +80,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ca_file: FilePath | None = None
     insecure: bool = False
     timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
-    max_connections: PositiveInt | None = None
+    max_connections: Count | None = None
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,9 +127,12 @@ class ReportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole scenario, checked."""
+    """A whole scenario, checked.
 
-    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: also the name of its folder of reports. seed: the same seed gives the same prompts and lengths.
+    """
+
+    name: ScenarioName
     description: str = ""
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     targets: Annotated[tuple[Target, ...], msgspec.Meta(min_length=1)]
