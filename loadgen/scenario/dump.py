@@ -1,0 +1,35 @@
+"""A `Scenario` as TOML again: what a run folder keeps, to repeat the run."""
+
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from loadgen.scenario.model import Scenario
+from loadgen.units import format_duration
+
+
+def to_toml(scenario: Scenario) -> str:
+    """Write every key that has a value, defaults included; `load` reads an equal Scenario back.
+
+    Durations are text in their exact form, paths absolute, `{ env = "NAME" }` stays a reference.
+    """
+    return tomli_w.dumps(plain(scenario))
+
+
+def plain(value: Any) -> Any:
+    """Return a value of a Scenario as the raw TOML value that a file has for it."""
+    if isinstance(value, msgspec.Struct):
+        config = value.__struct_config__
+        table = {config.tag_field: config.tag} if config.tag_field else {}
+        for f in msgspec.structs.fields(value):
+            item = getattr(value, f.name)
+            if item is None or item == {}:
+                continue
+            table[f.encode_name] = format_duration(item) if f.name.endswith("_ns") else plain(item)
+        return table
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
