@@ -1,0 +1,101 @@
+"""The instrument watches itself: loop lag, CPU share, garbage collection, memory, connections."""
+
+import asyncio
+import gc
+import resource
+import sys
+import time
+from typing import Final
+
+import numpy as np
+
+from loadgen.measure.histogram import BUCKETS, Counts, indexes
+from loadgen.measure.timerfd import PreciseTimer
+from loadgen.units import NS_PER_MS, NS_PER_S
+
+LAG_INTERVAL_NS: Final = 10 * NS_PER_MS
+GROWTH: Final = 1.2
+_PAGE: Final = resource.getpagesize()
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process now (its peak where /proc is missing)."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123  # once a second, no Path needed
+            return int(statm.read().split()[1]) * _PAGE
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+class Health:
+    """Samples how late the loop gets to what is due, and keeps the garbage collector out of the window.
+
+    lag_counts: shape (BUCKETS,), loop lag in µs: how long after an instant the loop got to it, sampled at
+    fixed instants every 10 ms; a stall of 100 ms is seen by all the instants in it, as arrivals would be.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.lag_counts: Counts = np.zeros(BUCKETS, np.int64)
+        self.cpu_share_max = 0.0
+        self.gc_pause_ns_max = 0
+        self.gc_collections = 0
+        self.rss_max = 0
+        self.connections_max = 0
+        self._timer = PreciseTimer(loop, self._sample)
+        self._due_ns = 0
+        self._started_ns = self._started_cpu_ns = 0
+        self._second_ns = self._second_cpu_ns = 0
+        self._rss_base = 0
+
+    def start(self) -> None:
+        """Begin: what is alive now is frozen, the collector is off until `stop`."""
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._started_ns = self._second_ns = time.perf_counter_ns()
+        self._started_cpu_ns = self._second_cpu_ns = time.process_time_ns()
+        self._due_ns = self._started_ns + LAG_INTERVAL_NS
+        self._timer.arm(self._due_ns)
+
+    def stop(self) -> None:
+        """End: the collector is on again."""
+        self._timer.close()
+        gc.enable()
+        gc.unfreeze()
+        self.rss_max = max(self.rss_max, rss_bytes())
+
+    @property
+    def cpu_share(self) -> float:
+        """CPU time of this process over wall time since the start."""
+        wall = time.perf_counter_ns() - self._started_ns
+        return (time.process_time_ns() - self._started_cpu_ns) / wall if wall > 0 else 0.0
+
+    def each_second(self, connections: int, *, steady: bool) -> None:
+        """Take the second's CPU share, memory and sockets; once steady, collect if memory has grown by 20 %."""
+        now, cpu = time.perf_counter_ns(), time.process_time_ns()
+        if now - self._second_ns >= NS_PER_S // 2:  # a shorter stretch says little
+            self.cpu_share_max = max(
+                self.cpu_share_max, (cpu - self._second_cpu_ns) / (now - self._second_ns)
+            )
+            self._second_ns, self._second_cpu_ns = now, cpu
+        self.connections_max = max(self.connections_max, connections)
+        rss = rss_bytes()
+        self.rss_max = max(self.rss_max, rss)
+        if not steady:
+            return
+        if not self._rss_base:
+            self._rss_base = rss
+        elif rss > self._rss_base * GROWTH:
+            begin = time.perf_counter_ns()
+            gc.collect()
+            self.gc_pause_ns_max = max(self.gc_pause_ns_max, time.perf_counter_ns() - begin)
+            self.gc_collections += 1
+            self._rss_base = rss_bytes()
+
+    def _sample(self) -> None:
+        now = time.perf_counter_ns()
+        missed = np.arange(self._due_ns, now + 1, LAG_INTERVAL_NS)
+        np.add.at(self.lag_counts, indexes((now - missed) // 1000), 1)
+        self._due_ns = int(missed[-1]) + LAG_INTERVAL_NS if len(missed) else self._due_ns
+        self._timer.arm(self._due_ns)

@@ -1,0 +1,154 @@
+"""A recorder's counts → the figures of report.json. The same for a run that ends and one read back."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from loadgen.measure.histogram import Counts, Distribution, with_failures
+from loadgen.measure.metrics import ALL_METRICS, Metric
+from loadgen.measure.recorder import FAILURE_METRICS, PHASES, TargetRecorder
+from loadgen.results.model import Above, Dist, Rates, Requests, TargetReport, Tokens, WithFailures
+from loadgen.units import NS_PER_S
+
+_INTERVALS = (50, 90, 99)
+
+
+class TargetFacts(NamedTuple):
+    """What a report says of a target beside its measurements; written down when the run starts."""
+
+    name: str
+    model: str
+    base_url: str
+    endpoint: str
+    simulated: bool
+    insecure: bool
+
+
+class Window(NamedTuple):
+    """The measurement window: offsets from the epoch; `end_ns` None when the count of requests ends it."""
+
+    start_ns: int
+    end_ns: int | None
+
+
+def _round(value: float | None) -> float | None:
+    """Four digits are one more than a histogram has."""
+    return None if value is None else float(f"{value:.5g}")
+
+
+def dist(counts: Counts, metric_scale: float, extra: WithFailures | None = None) -> Dist:
+    """Read one row of counts. scale: histogram unit → reported unit."""
+    d = Distribution(counts, metric_scale)
+    moments = d.moments()
+    if moments is None:
+        return Dist(count=0) if extra is None else Dist(count=0, with_failures=extra)
+    values = {f"p{p}".replace(".", ""): _round(d.percentile(p)) for p in (1, 5, 10, 50, 75, 90, 95, 99, 99.9)}
+    ci95 = {}
+    for p in _INTERVALS:
+        bounds = d.interval(p)
+        ci95[f"p{p}"] = None if bounds is None else (float(f"{bounds[0]:.5g}"), float(f"{bounds[1]:.5g}"))
+    report = Dist(
+        count=d.count,
+        mean=_round(moments[0]),
+        stddev=_round(moments[1]),
+        min=_round(d.at_rank(1)),
+        max=_round(d.at_rank(d.count)),
+        ci95=ci95,
+        **values,
+    )
+    if extra is None:
+        return report
+    fields = {f: getattr(report, f) for f in report.__struct_fields__ if f != "with_failures"}
+    return Dist(**fields, with_failures=extra)
+
+
+def _all_requests(recorder: TargetRecorder, metric: Metric) -> WithFailures:
+    """Percentiles in which failures and cut-offs have their place."""
+    row = FAILURE_METRICS.index(metric)
+    done = recorder.counts[ALL_METRICS.index(metric)] + recorder.reached[row]
+    censored = recorder.censored[row]
+    count = int(done.sum() + censored.sum()) + recorder.failed
+    if not count:
+        return WithFailures(count=0)
+    found = with_failures(done, censored, recorder.failed, metric.scale, _INTERVALS)
+    read = {
+        f"p{p}": Above(float(f"{v[0]:.5g}")) if isinstance(v, tuple) else float(f"{v:.5g}")
+        for p, v in found.items()
+    }
+    return WithFailures(count=count, **read)
+
+
+def metrics(recorder: TargetRecorder) -> dict[str, Dist]:
+    """Every metric of a target, by its key."""
+    return {
+        metric.key: dist(
+            recorder.counts[row], metric.scale, _all_requests(recorder, metric) if metric.failures else None
+        )
+        for row, metric in enumerate(ALL_METRICS)
+    }
+
+
+def _requests(recorder: TargetRecorder) -> Requests:
+    outcomes = recorder.outcomes["measure"]
+    return Requests(
+        sent=outcomes.total(),
+        ok=outcomes["ok"],
+        failed=recorder.failed,
+        cancelled=outcomes["cancelled"],
+        outcomes={o: n for o, n in sorted(outcomes.items()) if n},
+        dropped=0,
+        late=recorder.late,
+        resent=recorder.resent,
+        phases={p: {o: n for o, n in sorted(recorder.outcomes[p].items()) if n} for p in PHASES},
+    )
+
+
+def _tokens(recorder: TargetRecorder) -> Tokens:
+    sources = {source: n for source, n in sorted(recorder.token_sources.items()) if n}
+    source = None if not sources else next(iter(sources)) if len(sources) == 1 else "mixed"
+    sums = recorder.tokens
+    return Tokens(
+        prompt=sums["prompt"],
+        cached=sums["cached"],
+        reasoning=sums["reasoning"],
+        output=sums["output"],
+        source=source,
+        sources=sources,
+    )
+
+
+def target_report(facts: TargetFacts, recorder: TargetRecorder, window: Window) -> TargetReport:
+    """All figures of one target. An open window ends with the target's last answer."""
+    end_ns = recorder.last_done_ns if window.end_ns is None else window.end_ns
+    window_s = max(0, end_ns - window.start_ns) / NS_PER_S
+    requests = _requests(recorder)
+
+    def rate(n: float) -> float | None:
+        return _round(n / window_s) if window_s else None
+
+    return TargetReport(
+        **facts._asdict(),
+        window_s=window_s,
+        requests=requests,
+        tokens=_tokens(recorder),
+        rates=Rates(
+            offered_requests_per_s=rate(requests.sent),
+            requests_per_s=rate(requests.ok),
+            output_tokens_per_s=rate(recorder.window_output_tokens),
+            good_requests_per_s=rate(requests.ok),
+        ),
+        errors=dict(recorder.errors.most_common(20)),
+        metrics=metrics(recorder),
+        series=recorder.series.table(),
+    )
+
+
+def target_reports(
+    facts: tuple[TargetFacts, ...], recorders: Mapping[str, TargetRecorder], window: Window
+) -> tuple[TargetReport, ...]:
+    """All targets, in the scenario's order."""
+    return tuple(target_report(f, recorders[f.name], window) for f in facts)
+
+
+def arrivals(recorders: Mapping[str, TargetRecorder], planned: int | None) -> dict[str, Any]:
+    """What was begun in the window against what was planned (None: a closed loop by time plans no number)."""
+    return {"planned": planned, "begun": sum(r.outcomes["measure"].total() for r in recorders.values())}
