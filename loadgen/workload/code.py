@@ -1,0 +1,147 @@
+"""Code-completion prompts, cut from real source code that is always at hand: the standard library.
+
+It is public code, so nothing of the user's machine is sent anywhere. A prompt is what an editor sends
+for a completion at the cursor: the text before it, the text after it, and what to do.
+"""
+
+import hashlib
+import os
+import re
+import sysconfig
+from pathlib import Path
+from typing import Final
+
+from loadgen.errors import DataError
+from loadgen.scenario.lengths import Lengths, Lognormal, Tokens
+from loadgen.workload.draw import by_session, draw
+from loadgen.workload.prompt import Prompt
+
+# An estimate. Measured on 1,000-character cuts of CPython 3.11's library: cl100k 4.38, o200k 4.35,
+# Qwen 4.33, Tekken 4.15 characters a token; 9 in 10 cuts lie between 3.3 and 5.5.
+CHARS_PER_TOKEN: Final = 4.3
+
+DEFAULT_PROMPT_TOKENS: Final = Lognormal(median=Tokens(220), p95=Tokens(900), max=Tokens(4000))
+
+INSTRUCTION: Final = (
+    "You complete code in an editor. Write the code missing between <prefix> and <suffix>: "
+    "only that code, no fences."
+)
+_FRAME: Final = "<prefix></prefix><suffix></suffix>"
+_SHORTEST_CHARS: Final = 16  # of prefix and suffix together, however short a prompt is asked for
+
+# tests, code for other programs, and (the last two) tables and prose
+_SKIPPED_FOLDERS: Final = frozenset(
+    [
+        "__pycache__",
+        "site-packages",
+        "dist-packages",
+        "test",
+        "tests",
+        "idle_test",
+        "lib2to3",
+        "idlelib",
+        "encodings",
+        "pydoc_data",
+    ]
+)
+_BUILD_FACTS: Final = "_sysconfigdata"  # holds this machine's paths
+_EVERY: Final = 3  # a third of the files is 700,000 tokens of code, and opens in a third of the time
+_TINY_BYTES: Final = 2000
+
+_LINE_START: Final = re.compile(r"\n +(?=\S)")  # the end of a line's indentation
+_IN_STATEMENT: Final = re.compile(r"\w(?:\.|\(| = |, )(?=\w)")  # where a completion pops up
+_REACH_CHARS: Final = 250  # how far from its place a cursor is looked for; else it stays there
+_MOST_HOLE_LINES: Final = 4
+
+_PROMPT_TOKENS, _PLACE, _HOLE = 1, 2, 3  # streams of by_session
+
+
+class CodePrompts:
+    """Endless code-completion prompts; every one is a function of the seed and the session number.
+
+    The same bytes come back on the same release of the interpreter (and of numpy).
+
+    Raises:
+        DataError: this interpreter has no source files (a bundled or zipped one).
+    """
+
+    count: int | None = None
+
+    def __init__(self, lengths: Lengths | None, task: str, seed: int) -> None:
+        self._text, self.contents_digest = _read_library(Path(sysconfig.get_path("stdlib")))
+        self._task = task
+        chars = len(self._text)
+        asked = lengths or DEFAULT_PROMPT_TOKENS
+        self._tokens = by_session(lambda rng, n: draw(asked, rng, n), seed, _PROMPT_TOKENS)
+        self._first_place: int = by_session(lambda rng, n: rng.integers(0, chars, n), seed, _PLACE)(0)
+        # steps of the golden ratio keep any number of places evenly apart; left to chance, a dozen of
+        # 2,000 sessions would share theirs with another
+        self._step = round(chars * (5**0.5 - 1) / 2)
+        self._hole = by_session(lambda rng, n: rng.integers(0, 2 * _MOST_HOLE_LINES, n), seed, _HOLE)
+
+    def prompt(self, session: int) -> Prompt:
+        """Return the prompt of a session: system message, then prefix and suffix, 3 to 1."""
+        tokens: int = self._tokens(session)
+        size = max(_SHORTEST_CHARS, round(tokens * CHARS_PER_TOKEN) - len(INSTRUCTION) - len(_FRAME))
+        place = (self._first_place + session * self._step) % len(self._text)
+        cursor, resume = self._cut(place, self._hole(session))
+        before = self._before(cursor, size * 3 // 4)
+        after = self._after(resume, size - size * 3 // 4)
+        return Prompt(
+            messages=[
+                {"role": "system", "content": INSTRUCTION},
+                {"role": "user", "content": f"<prefix>{before}</prefix><suffix>{after}</suffix>"},
+            ],
+            task=self._task,
+            asked_prompt_tokens=tokens,
+        )
+
+    def _cut(self, place: int, hole: int) -> tuple[int, int]:
+        """Return the cursor next to a place, and where the text goes on after what is left to write.
+
+        Half of the cursors stand inside a statement, the rest of its line missing; half at the start
+        of a line, 1 to 4 lines missing. Without a hole there would be nothing to complete.
+        """
+        lines = hole - _MOST_HOLE_LINES + 1
+        found = (_LINE_START if lines > 0 else _IN_STATEMENT).search(self._text, place, place + _REACH_CHARS)
+        cursor = found.end() if found else place
+        resume = cursor - 1
+        for _ in range(max(1, lines)):
+            resume = self._text.find("\n", resume + 1)
+            if resume < 0:
+                return cursor, len(self._text)
+        return cursor, resume
+
+    # The library is read as a ring, so that every place gives a prompt of every length.
+    def _before(self, end: int, size: int) -> str:
+        part = self._text[max(0, end - size) : end]
+        return part if len(part) == size else self._before(len(self._text), size - len(part)) + part
+
+    def _after(self, start: int, size: int) -> str:
+        part = self._text[start : start + size]
+        return part if len(part) == size else part + self._after(0, size - len(part))
+
+
+def _read_library(root: Path) -> tuple[str, str]:
+    """Return the text of the chosen files, each under a comment with its name, and its SHA-256 in hex."""
+    names = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
+        inside = Path(folder).relative_to(root)
+        names += [
+            (inside / name).as_posix()
+            for name in files
+            if name.endswith(".py") and not name.startswith(_BUILD_FACTS)
+        ]
+    parts = []
+    for name in sorted(names)[::_EVERY]:
+        content = (root / name).read_bytes()
+        # plain ASCII only: a byte is a character then, and the estimate of characters a token holds
+        if len(content) >= _TINY_BYTES and content.isascii():
+            parts.append(f"# {name}\n{content.decode('ascii')}")
+    if not parts:
+        raise DataError(
+            str(root), "this Python comes without its library's source", 'use source = "jsonl" with a file'
+        )
+    text = "".join(parts)
+    return text, hashlib.sha256((INSTRUCTION + _FRAME + text).encode("ascii")).hexdigest()
