@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.units import (
@@ -68,6 +68,7 @@ def test_what_is_no_duration_says_why(text: str, says: str) -> None:
     assert says == "is longer than a week" or not re.search(DURATION_PATTERN, text)
 
 
+@settings(deadline=None)
 @given(st.integers(0, LONGEST_NS))
 def test_a_printed_duration_reads_back(ns: int) -> None:
     assert parse_duration(format_duration(ns)) == ns

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.scenario.dump import to_toml
@@ -109,6 +109,7 @@ def again(scenario: Scenario) -> Scenario:
         return load(path)
 
 
+@settings(deadline=None)
 @given(scenarios)
 def test_a_dumped_scenario_reads_back_equal(scenario: Scenario) -> None:
     assert again(scenario) == scenario

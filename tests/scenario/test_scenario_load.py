@@ -347,49 +347,6 @@ def test_no_secret_is_shown(tmp_path: Path, target: str) -> None:
     assert not any("hunter2" in line for line in lines_of(scenario(tmp_path, target=target)))
 
 
-@pytest.mark.parametrize(
-    ("data", "place", "says"),
-    [
-        (b"name = \n", ":1:8", "is not TOML: Invalid value"),
-        (b'name = "s"\n[load]\nduration = 20s\n', ":3:14", 'write a value with a unit in quotes, like "30s"'),
-        (b'name = "s', "", "is not TOML"),
-        (b'name = "s"\nname = "t"\n', ":2:11", "is not TOML: Cannot overwrite a value"),
-        (b'name = "s"\ndescription = "\xff"\n', ":2", "is not UTF-8; save the file as UTF-8"),
-        (b"seed = " + b"9" * 5000, "", "is not TOML"),
-        (b"seed = " + b"[" * 5000, "", "is not TOML"),
-    ],
-    ids=["no value", "bare unit", "open quote", "key twice", "not utf-8", "huge number", "deep list"],
-)
-def test_what_is_no_toml_names_the_line(tmp_path: Path, data: bytes, place: str, says: str) -> None:
-    path = tmp_path / "s.toml"
-    path.write_bytes(data)
-    (line,) = lines_of(path)
-    assert line.startswith(f"{path}{place}: ")
-    assert says in line
-
-
-def test_a_byte_order_mark_and_crlf_are_fine(tmp_path: Path) -> None:
-    path = scenario(tmp_path)
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
-    assert load(path).name == "s"
-
-
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("none.toml", "does not exist"),
-        (".", "is a directory"),
-        ("a\0b", "can't be read"),
-        ("s.toml/x", "can't be read"),
-    ],
-    ids=["missing", "directory", "nul", "below a file"],
-)
-def test_a_file_that_can_not_be_read(tmp_path: Path, name: str, says: str) -> None:
-    scenario(tmp_path)
-    (line,) = lines_of(tmp_path / name)
-    assert says in line
-
-
 def test_base_url_env_brings_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "https://llm.example.com/v1/")
     path = scenario(
