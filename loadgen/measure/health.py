@@ -72,7 +72,7 @@ class Health:
         return (time.process_time_ns() - self._started_cpu_ns) / wall if wall > 0 else 0.0
 
     def each_second(self, connections: int, *, steady: bool) -> None:
-        """Take the second's CPU share, memory and sockets; once steady, collect if memory has grown by 20 %."""
+        """Take the second's CPU share, memory and sockets; once steady, collect if memory grew by 20 %."""
         now, cpu = time.perf_counter_ns(), time.process_time_ns()
         if now - self._second_ns >= NS_PER_S // 2:  # a shorter stretch says little
             self.cpu_share_max = max(

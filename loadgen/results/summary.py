@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from msgspec import UNSET, UnsetType
+
 from loadgen.measure.histogram import Counts, Distribution, with_failures
 from loadgen.measure.metrics import ALL_METRICS, Metric
 from loadgen.measure.recorder import FAILURE_METRICS, PHASES, TargetRecorder
@@ -35,30 +37,34 @@ def _round(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.5g}")
 
 
-def dist(counts: Counts, metric_scale: float, extra: WithFailures | None = None) -> Dist:
+def dist(counts: Counts, scale: float, extra: WithFailures | UnsetType = UNSET) -> Dist:
     """Read one row of counts. scale: histogram unit → reported unit."""
-    d = Distribution(counts, metric_scale)
+    d = Distribution(counts, scale)
     moments = d.moments()
     if moments is None:
-        return Dist(count=0) if extra is None else Dist(count=0, with_failures=extra)
-    values = {f"p{p}".replace(".", ""): _round(d.percentile(p)) for p in (1, 5, 10, 50, 75, 90, 95, 99, 99.9)}
-    ci95 = {}
+        return Dist(count=0, with_failures=extra)
+    ci95: dict[str, tuple[float, float] | None] = {}
     for p in _INTERVALS:
         bounds = d.interval(p)
         ci95[f"p{p}"] = None if bounds is None else (float(f"{bounds[0]:.5g}"), float(f"{bounds[1]:.5g}"))
-    report = Dist(
+    return Dist(
         count=d.count,
         mean=_round(moments[0]),
         stddev=_round(moments[1]),
         min=_round(d.at_rank(1)),
         max=_round(d.at_rank(d.count)),
+        p1=_round(d.percentile(1)),
+        p5=_round(d.percentile(5)),
+        p10=_round(d.percentile(10)),
+        p50=_round(d.percentile(50)),
+        p75=_round(d.percentile(75)),
+        p90=_round(d.percentile(90)),
+        p95=_round(d.percentile(95)),
+        p99=_round(d.percentile(99)),
+        p999=_round(d.percentile(99.9)),
         ci95=ci95,
-        **values,
+        with_failures=extra,
     )
-    if extra is None:
-        return report
-    fields = {f: getattr(report, f) for f in report.__struct_fields__ if f != "with_failures"}
-    return Dist(**fields, with_failures=extra)
 
 
 def _all_requests(recorder: TargetRecorder, metric: Metric) -> WithFailures:
@@ -81,7 +87,7 @@ def metrics(recorder: TargetRecorder) -> dict[str, Dist]:
     """Every metric of a target, by its key."""
     return {
         metric.key: dist(
-            recorder.counts[row], metric.scale, _all_requests(recorder, metric) if metric.failures else None
+            recorder.counts[row], metric.scale, _all_requests(recorder, metric) if metric.failures else UNSET
         )
         for row, metric in enumerate(ALL_METRICS)
     }
