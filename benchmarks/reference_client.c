@@ -189,7 +189,7 @@ int main(int argc, char **argv) {
     int64_t begun = now_ns();
     while (done < total) {
         struct timespec wait = {SILENCE_S, 0};
-        if (opened < count) {
+        if (opened < count && sent < total) { /* early ones may already have sent the last request */
             int64_t left = begun + (int64_t)(ramp_s * NS_PER_S * opened / count) - now_ns();
             if (left <= 0) open_stream(&streams[opened++]), sent++, left = 0;
             wait = (struct timespec){left / NS_PER_S, left % NS_PER_S};
