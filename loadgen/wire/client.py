@@ -49,8 +49,8 @@ class Client:
         """How many connections are open."""
         return self._open
 
-    async def send(self, prompt: Prompt, deliver: Callable[[Timeline], None]) -> None:
-        """Send one request; returns when its answer is complete or it has failed.
+    async def send(self, prompt: Prompt, deliver: Callable[[Timeline], None]) -> int:
+        """Send one request; return the instant at which its answer was complete or it had failed.
 
         `deliver` gets the `Timeline` a little later, when the answer has been decoded.
         """
@@ -72,6 +72,7 @@ class Client:
         finally:
             del self.live[exchange]
         self._queue.add(decoding)
+        return exchange.done_ns or now_ns()
 
     async def _again(self, exchange: Exchange, request: bytes) -> None:
         """Send once more, on a fresh connection: the server had closed the idle one."""
@@ -121,7 +122,7 @@ class Client:
                 return None
             if free := self._free_connection():
                 return free
-        if exchange.done_ns is not None:
+        if exchange.ended():
             return None
         self._open += 1
         connection: Connection | None = None
@@ -135,7 +136,7 @@ class Client:
         except TimeoutError:
             exchange.fail("timeout", f"not connected within connect = {format_duration(timeout_ns)}")
         except asyncio.CancelledError:
-            if exchange.done_ns is None:  # not our cut: the session itself is being cancelled
+            if not exchange.ended():  # not our cut: the session itself is being cancelled
                 raise
         except OSError as error:
             words = connect_words(error, self.head)
@@ -149,7 +150,7 @@ class Client:
             return None
         exchange.connected_ns = now_ns()
         connection.on_free = self._on_free
-        if exchange.done_ns is not None:  # cut off in the very moment
+        if exchange.ended():  # cut off in the very moment
             connection.close()
             return None
         return connection
@@ -160,7 +161,7 @@ class Client:
         for address in self._addresses:
             try:
                 _, connection = await loop.create_connection(
-                    lambda: Connection(), address, self.head.port, ssl=self._tls, server_hostname=host
+                    Connection, address, self.head.port, ssl=self._tls, server_hostname=host
                 )
             except OSError:
                 if address == self._addresses[-1]:
@@ -181,7 +182,7 @@ class Client:
 
     def _judge(self, exchange: Exchange, now: int) -> None:
         decoding = self.live[exchange]
-        if exchange.done_ns is not None:
+        if exchange.ended():
             return
         decoding.drain()
         limits, sent = self.target.timeouts, exchange.sent_ns or 0

@@ -71,6 +71,10 @@ class Exchange:
         self.failure: tuple[str, str] | None = None
         self.begin()
 
+    def ended(self) -> bool:
+        """Whether the answer is complete or the request has failed."""
+        return self.done_ns is not None
+
     @property
     def stale(self) -> bool:
         """Whether the connection was gone before a byte of the answer came."""
@@ -196,8 +200,8 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = ("exchange", "feed", "on_free", "parser", "served", "transport")
 
-    def __init__(self, on_free: Callable[["Connection", bool], None]) -> None:
-        self.on_free: Callable[[Connection, bool], None] | None = on_free
+    def __init__(self) -> None:
+        self.on_free: Callable[[Connection, bool], None] | None = None  # set by its client
         self.transport: asyncio.Transport | None = None
         self.exchange: Exchange | None = None
         self.parser: httptools.HttpResponseParser | None = None

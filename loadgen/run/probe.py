@@ -1,0 +1,62 @@
+"""One request per real target before the load starts, the way the load will send them."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from loadgen.errors import EndpointError
+from loadgen.wire.client import Client
+from loadgen.wire.timeline import Timeline
+from loadgen.workload.prompt import Prompt
+
+_PROMPT: Final = Prompt(
+    messages=[{"role": "user", "content": "Say OK."}], task="probe", asked_output_tokens=8
+)
+_REMEDY: Final = {
+    "connect_error": "check base_url and that the server runs",
+    "timeout": "check that the server is ready, or raise timeouts",
+    "http_error": "check base_url, model and key",
+    "rate_limited": "wait, or ask for a higher limit",
+}
+
+
+async def probe(clients: Sequence[Client]) -> None:
+    """Send each target one short request.
+
+    An answer without output passes: a reasoning model may spend the few tokens asked for on thought.
+
+    Raises:
+        EndpointError: with one problem a target, in the server's own words.
+    """
+    answers = await asyncio.gather(*(_ask(client) for client in clients))
+    errors = [
+        EndpointError(
+            f"target {client.target.name!r} ({client.target.base_url})",
+            f"the probe failed: {answer.error}",
+            f"{_REMEDY.get(answer.outcome, 'see what the server sent')} (--no-probe skips this)",
+        )
+        for client, answer in zip(clients, answers, strict=True)
+        if answer.outcome not in ("ok", "empty", "truncated")
+    ]
+    if errors:
+        first = errors[0].problems[0]
+        raise EndpointError(
+            first.place, first.what, first.remedy, more=[p for e in errors[1:] for p in e.problems]
+        )
+
+
+async def _ask(client: Client) -> Timeline:
+    answered: asyncio.Future[Timeline] = asyncio.get_running_loop().create_future()
+    sweeper = asyncio.ensure_future(_sweep(client))
+    try:
+        await client.send(_PROMPT, answered.set_result)
+        return await answered
+    finally:
+        sweeper.cancel()
+        client.close()  # the load begins with connections of its own
+
+
+async def _sweep(client: Client) -> None:
+    while True:
+        await asyncio.sleep(0.1)
+        client.sweep()

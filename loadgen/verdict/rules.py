@@ -1,0 +1,125 @@
+"""The rules, as a table. A rule reads a report and gives reasons (none: nothing to say).
+
+The first three look at what was observed directly (lateness, CPU), not at statistics of the endpoint, so a
+good run raises none of them by chance.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from loadgen.results.model import Report, Verdict
+from loadgen.units import format_ms
+
+LAG_SUSPECT_MS: Final = 1.0
+LAG_INVALID_MS: Final = 10.0
+LAG_INVALID_SHARE: Final = 0.1
+CPU_SUSPECT: Final = 0.85
+SEND_LAG_SUSPECT_MS: Final = 10.0
+FEW: Final = 36  # 0.9^36 < 2.5 %: with fewer values p90 has no upper bound
+
+_LESS_LOAD: Final = "lower the load, or share it between several machines"
+
+
+class Rule(NamedTuple):
+    """One rule: the state a run falls to, and what finds the reasons."""
+
+    name: str
+    state: str
+    reasons: Callable[[Report], Iterator[str]]
+
+
+def _fastest_ttft_ms(report: Report) -> float | None:
+    medians = [t.metrics["ttft_ms"].p50 for t in report.targets]
+    return min((m for m in medians if m is not None), default=None)
+
+
+def _lag_is_gross(report: Report) -> bool:
+    lag, ttft = report.instrument.loop_lag_ms.p99, _fastest_ttft_ms(report)
+    return lag is not None and ttft is not None and lag > max(LAG_INVALID_MS, LAG_INVALID_SHARE * ttft)
+
+
+def _loop_lag(report: Report) -> Iterator[str]:
+    lag = report.instrument.loop_lag_ms.p99
+    if lag is not None and lag > LAG_SUSPECT_MS and not _lag_is_gross(report):
+        yield f"the generator was late by {format_ms(lag)} ms at p99, and so may be its TTFT: {_LESS_LOAD}"
+
+
+def _loop_lag_gross(report: Report) -> Iterator[str]:
+    if _lag_is_gross(report):
+        lag = report.instrument.loop_lag_ms.p99 or 0.0
+        yield f"the generator was late by {format_ms(lag)} ms at p99, too much for this TTFT: {_LESS_LOAD}"
+
+
+def _cpu(report: Report) -> Iterator[str]:
+    share = report.instrument.cpu_share
+    if share is not None and share > CPU_SUSPECT:
+        yield f"the generator was {share:.0%} busy: {_LESS_LOAD}"
+
+
+def _send_lag(report: Report) -> Iterator[str]:
+    for target in report.targets:
+        lag = target.metrics["send_lag_ms"].p99
+        if lag is not None and lag > SEND_LAG_SUSPECT_MS:
+            remedy = "a longer ramp, fewer streams or more max_connections"
+            yield f"{target.name}: requests left {format_ms(lag)} ms after their time at p99: {remedy}"
+
+
+def _no_success(report: Report) -> Iterator[str]:
+    for target in report.targets:
+        if not target.requests.sent:
+            yield f"{target.name}: no request began in the measurement window: make it longer"
+        elif not target.requests.ok:
+            common = next(iter(target.errors), "all were cut off; give a longer grace time")
+            yield f"{target.name}: none of {target.requests.sent} requests succeeded: {common}"
+
+
+def _few(report: Report) -> Iterator[str]:
+    for target in report.targets:
+        if 0 < target.requests.ok < FEW:
+            what = f"{target.requests.ok} successful requests are too few to bound even p90"
+            yield f"{target.name}: {what}: measure at least {FEW}, for p99 at least 368"
+
+
+def _client_errors(report: Report) -> Iterator[str]:
+    for target in report.targets:
+        if failed := target.requests.outcomes.get("client_error", 0):
+            what = f"{failed} requests failed on this machine, not at the endpoint"
+            yield f"{target.name}: {what}: {next(iter(target.errors), 'see its errors')}"
+
+
+def _mixed_tokens(report: Report) -> Iterator[str]:
+    for target in report.targets:
+        if target.tokens.source == "mixed":
+            counts = ", ".join(f"{n} by {source}" for source, n in target.tokens.sources.items())
+            yield f"{target.name}: tokens were counted in different ways ({counts}): token figures are mixed"
+
+
+def _unfinished(report: Report) -> Iterator[str]:
+    if not report.run.complete:
+        yield "the run was killed: this is what it had written down by then"
+    elif report.run.interrupted:
+        yield f"interrupted by the user after {report.run.wall_s:.0f} s"
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule("loop lag, gross", "invalid", _loop_lag_gross),
+    Rule("loop lag", "suspect", _loop_lag),
+    Rule("CPU share", "suspect", _cpu),
+    Rule("send lag", "suspect", _send_lag),
+    Rule("no success", "invalid", _no_success),
+    Rule("errors of this machine", "invalid", _client_errors),
+    Rule("few samples", "suspect", _few),
+    Rule("token sources", "suspect", _mixed_tokens),
+    Rule("unfinished", "suspect", _unfinished),
+)
+_ORDER: Final = ("valid", "suspect", "invalid")
+
+
+def judge(report: Report) -> Report:
+    """Return the report with its verdict: the worst state any rule gives, reasons worst first."""
+    found = [(_ORDER.index(rule.state), reason) for rule in RULES for reason in rule.reasons(report)]
+    found.sort(key=lambda item: -item[0])
+    state = _ORDER[max((worst for worst, _ in found), default=0)]
+    return msgspec.structs.replace(report, verdict=Verdict(state, tuple(reason for _, reason in found)))
