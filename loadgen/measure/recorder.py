@@ -37,6 +37,8 @@ class TargetRecorder:
         self.errors: Counter[str] = Counter()
         self.tokens: Counter[str] = Counter()
         self.token_sources: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.output_tokens = 0
         self.late = 0
         self.resent = 0
         self.window_output_tokens = 0.0
@@ -50,8 +52,10 @@ class TargetRecorder:
         self.window_output_tokens += sample.window_output_tokens
         self.series.add(sample, timeline, epoch_ns)
         self.resent += sample.attempts > 1
-        if sample.error is not None and sample.outcome != "cancelled":
-            self._count_error(sample.error)
+        self.output_tokens += sample.output_tokens or 0
+        if sample.outcome not in ("ok", "cancelled"):
+            self.failures[sample.outcome] += 1
+            self._count_error(sample.error or sample.outcome)
         if sample.phase != "measure":
             return
         self.last_done_ns = max(self.last_done_ns, sample.done_ns)

@@ -26,8 +26,8 @@ _CUT_USER: Final = "cut off by the user"
 class Runner:
     """Carries out one plan against its clients.
 
-    record: called with every sample (and its timeline) once decoded. each_second: called about once a second
-    between slices. `interrupt()` once stops sending and drains, twice cuts off.
+    record: called with every sample (and its timeline) once decoded. each_tick: called about every 100 ms
+    with the number of the tick. `interrupt()` once stops sending and drains, twice cuts off.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Runner:
         queue: DecodeQueue,
         recorder: Recorder,
         record: Callable[[Sample, Timeline], None],
-        each_second: Callable[["Runner"], None],
+        each_tick: Callable[["Runner", int], None],
     ) -> None:
         self.plan = plan
         self.clients = clients
@@ -50,7 +50,7 @@ class Runner:
         self._prompts = prompts
         self._queue = queue
         self._record = record
-        self._each_second = each_second
+        self._each_tick = each_tick
         loop = asyncio.get_running_loop()
         self.health = Health(loop)
         self._pacer = Pacer(loop)
@@ -197,10 +197,10 @@ class Runner:
             ticks += 1
             for client in self.clients:
                 client.sweep()
+            self._each_tick(self, ticks)
             if ticks % TICKS_A_SECOND == 0:
                 connections = sum(c.connections for c in self.clients)
                 self.health.each_second(connections, steady=self.elapsed_ns > settled)
-                self._each_second(self)
 
 
 async def _first(

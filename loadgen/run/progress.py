@@ -1,0 +1,189 @@
+"""What is shown while a run goes on: a live block on a terminal, else a line every few seconds.
+
+Drawn here and not by a library: a redraw costs some hundred microseconds of the loop's time, where a
+general one takes milliseconds, which the stopwatch would see. The bytes are written by a thread, so that a
+terminal that has been stopped (Ctrl-S) stops no stream.
+"""
+
+import os
+import queue
+import shutil
+import threading
+from collections.abc import Callable
+from typing import Final, Literal
+
+from loadgen.run.runner import Runner
+from loadgen.units import NS_PER_S, format_number
+
+Style = Literal["live", "lines", "none"]
+LINE_EVERY_S: Final = 5
+_BAR: Final = 24
+_MAX_QUEUED: Final = 4
+
+
+class _Teletype:
+    """Writes text to a file descriptor from a thread; drops what a stalled reader does not take."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="progress", daemon=True)
+        self._thread.start()
+
+    def put(self, text: str) -> None:
+        if self._texts.qsize() < _MAX_QUEUED:
+            self._texts.put(text)
+
+    def close(self) -> None:
+        self._texts.put(None)
+        self._thread.join(timeout=1.0)
+
+    def _write(self) -> None:
+        while (text := self._texts.get()) is not None:
+            data = text.encode()
+            try:
+                while data:
+                    data = data[os.write(self._fd, data) :]
+            except OSError:  # the reader is gone; the run is not
+                return
+
+
+class Progress:
+    """Shows a runner's state. `update` is called twice a second from the loop, `close` at the end."""
+
+    def __init__(self, name: str, style: Style, fd: int = 2) -> None:
+        self._name = name
+        self._style = style
+        self._teletype = _Teletype(fd) if style != "none" else None
+        self._drawn = 0
+        self._last = (0, [0], [0])
+        self._next_line_s = LINE_EVERY_S
+        self._rates: list[tuple[float, float]] = []
+
+    def message(self, text: str) -> None:
+        """Show one line of text above the block."""
+        if self._teletype is not None:
+            self._teletype.put(text + "\n")
+
+    def update(self, runner: Runner) -> None:
+        """Show the state of now."""
+        if self._teletype is None:
+            return
+        elapsed_s = runner.elapsed_ns / NS_PER_S
+        if self._style == "live":
+            self._teletype.put(self._block(runner, elapsed_s))
+        elif elapsed_s >= self._next_line_s:
+            self._next_line_s += LINE_EVERY_S
+            for line in self._lines(runner, elapsed_s):
+                self._teletype.put(line + "\n")
+
+    def close(self) -> None:
+        """Clear the block; what comes next is the result."""
+        if self._teletype is None:
+            return
+        if self._drawn:
+            self._teletype.put(f"\x1b[{self._drawn}A\x1b[J")
+        self._teletype.close()
+
+    def _block(self, runner: Runner, elapsed_s: float) -> str:
+        width = max(40, shutil.get_terminal_size().columns)
+        rows = [self._head(runner, elapsed_s), *self._table(runner)]
+        if errors := _errors(runner):
+            rows.append("errors: " + errors)
+        text = f"\x1b[{self._drawn}A" if self._drawn else ""
+        self._drawn = len(rows)
+        return text + "".join(f"\x1b[2K{row[: width - 1]}\n" for row in rows)
+
+    def _head(self, runner: Runner, elapsed_s: float) -> str:
+        share, left = _remaining(runner)
+        filled = round(share * _BAR)
+        bar = "█" * filled + "░" * (_BAR - filled)
+        return f"{self._name}  {_phase(runner)}  {bar} {share:4.0%}  {left}  ({elapsed_s:.0f} s)"
+
+    def _table(self, runner: Runner) -> list[str]:
+        names = [c.target.name for c in runner.clients]
+        column = min(28, max(6, *(len(n) for n in names)))
+        head = ("in flight", "ok", "failed", "requests/s", "tokens/s", "TTFT p50", "p99 ms")
+        rows = [f"{'target':<{column}} " + " ".join(f"{h:>10}" for h in head)]
+        for i, cells in enumerate(self._cells(runner)):
+            rows.append(f"{names[i][:column]:<{column}} " + " ".join(f"{c:>10}" for c in cells))
+        return rows
+
+    def _lines(self, runner: Runner, elapsed_s: float) -> list[str]:
+        lines = []
+        for client, cells in zip(runner.clients, self._cells(runner), strict=True):
+            flight, ok, failed, requests, tokens, p50, p99 = cells
+            lines.append(
+                f"{elapsed_s:.0f} s {_phase(runner)}: {client.target.name}: {flight} in flight, {ok} ok, "
+                f"{failed} failed, {requests} requests/s, {tokens} tokens/s, TTFT p50 {p50} ms, p99 {p99} ms"
+            )
+        if errors := _errors(runner):
+            lines.append("  errors: " + errors)
+        return lines
+
+    def _cells(self, runner: Runner) -> list[tuple[str, ...]]:
+        """One row of figures a target; rates are of the time since the last time they were shown."""
+        recorders = [runner.recorder.targets[c.target.name] for c in runner.clients]
+        ok = [sum(o["ok"] for o in r.outcomes.values()) for r in recorders]
+        tokens = [r.output_tokens for r in recorders]
+        now = runner.elapsed_ns
+        before, ok_before, tokens_before = self._last
+        if now - before >= NS_PER_S or not self._rates:
+            span_s = max(1e-9, (now - before) / NS_PER_S)
+            if len(ok_before) != len(ok):
+                ok_before, tokens_before = [0] * len(ok), [0] * len(ok)
+            self._rates = [
+                ((o - o0) / span_s, (t - t0) / span_s)
+                for o, o0, t, t0 in zip(ok, ok_before, tokens, tokens_before, strict=True)
+            ]
+            self._last = (now, ok, tokens)
+        return [
+            (
+                str(len(client.live)),
+                str(ok[i]),
+                str(sum(r.failures.values())),
+                format_number(self._rates[i][0]),
+                format_number(self._rates[i][1]),
+                *(_ms(r.distribution("ttft").percentile(p)) for p in (50, 99)),
+            )
+            for i, (client, r) in enumerate(zip(runner.clients, recorders, strict=True))
+        ]
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else format_number(value)
+
+
+def _phase(runner: Runner) -> str:
+    if not runner.sending:
+        return "draining"
+    return "warming up" if runner.elapsed_ns < runner.window_ns[0] else "measuring"
+
+
+def _remaining(runner: Runner) -> tuple[float, str]:
+    """Return the share of the run that is done, and what is left in words: by time or by count."""
+    end, requests = runner.window_ns[1], runner.plan.requests
+    shares: list[tuple[float, str]] = []
+    if end:
+        left = max(0, end - runner.elapsed_ns)
+        shares.append((1 - left / end, f"{left / NS_PER_S:.0f} s left"))
+    if requests:
+        begun = [runner.begun(i) for i in range(len(runner.clients))]
+        shares.append((min(begun) / requests, f"{sum(begun):,} of {requests * len(begun):,} begun"))
+    return max(shares, default=(0.0, ""))
+
+
+def _errors(runner: Runner) -> str:
+    """Count the failures by kind."""
+    counts: dict[str, int] = {}
+    for recorder in runner.recorder.targets.values():
+        for outcome, n in recorder.failures.items():
+            counts[outcome] = counts.get(outcome, 0) + n
+    return ", ".join(f"{n:,} {outcome}" for outcome, n in sorted(counts.items(), key=lambda c: -c[1]))
+
+
+def choose_style(quiet: bool, is_terminal: Callable[[], bool]) -> Style:
+    """Pick how progress is shown."""
+    if quiet:
+        return "none"
+    return "live" if is_terminal() and os.environ.get("TERM", "") != "dumb" else "lines"
