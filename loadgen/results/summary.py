@@ -1,20 +1,33 @@
 """A recorder's counts → the figures of report.json. The same for a run that ends and one read back."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
-
+import msgspec
+import numpy as np
 from msgspec import UNSET, UnsetType
 
-from loadgen.measure.histogram import Counts, Distribution, with_failures
-from loadgen.measure.metrics import ALL_METRICS, Metric
-from loadgen.measure.recorder import FAILURE_METRICS, PHASES, TargetRecorder
-from loadgen.results.model import Above, Dist, Rates, Requests, TargetReport, Tokens, WithFailures
-from loadgen.units import NS_PER_S
+from loadgen import __version__
+from loadgen.measure.histogram import Counts, Distribution, decode, with_failures
+from loadgen.measure.metrics import ALL_METRICS, MS, Metric
+from loadgen.measure.recorder import FAILURE_METRICS, PHASES, Recorder, TargetRecorder
+from loadgen.results.model import (
+    FORMAT,
+    Above,
+    Dist,
+    Instrument,
+    Rates,
+    Report,
+    Requests,
+    Run,
+    TargetReport,
+    Tokens,
+    Verdict,
+    WithFailures,
+)
+from loadgen.units import NS_PER_MS, NS_PER_S
 
 _INTERVALS = (50, 90, 99)
 
 
-class TargetFacts(NamedTuple):
+class TargetFacts(msgspec.Struct, frozen=True):
     """What a report says of a target beside its measurements; written down when the run starts."""
 
     name: str
@@ -25,11 +38,32 @@ class TargetFacts(NamedTuple):
     insecure: bool
 
 
-class Window(NamedTuple):
+class Window(msgspec.Struct, frozen=True):
     """The measurement window: offsets from the epoch; `end_ns` None when the count of requests ends it."""
 
     start_ns: int
     end_ns: int | None
+
+
+class Vitals(msgspec.Struct, frozen=True):
+    """How the generator fared so far. loop_lag: an encoded histogram in µs (`histogram.encode`)."""
+
+    loop_lag: str
+    cpu_share: float | None = None
+    cpu_share_max: float | None = None
+    gc_pause_ns_max: int = 0
+    gc_collections: int = 0
+    connections_max: int | None = None
+    rss_max: int | None = None
+
+
+class RunState(msgspec.Struct, frozen=True):
+    """run.json: all that a report needs beside the samples. Written when the run starts and as it goes on."""
+
+    run: Run
+    targets: tuple[TargetFacts, ...]
+    window: Window
+    vitals: Vitals
 
 
 def _round(value: float | None) -> float | None:
@@ -132,7 +166,7 @@ def target_report(facts: TargetFacts, recorder: TargetRecorder, window: Window) 
         return _round(n / window_s) if window_s else None
 
     return TargetReport(
-        **facts._asdict(),
+        **msgspec.structs.asdict(facts),
         window_s=window_s,
         requests=requests,
         tokens=_tokens(recorder),
@@ -148,13 +182,35 @@ def target_report(facts: TargetFacts, recorder: TargetRecorder, window: Window) 
     )
 
 
-def target_reports(
-    facts: tuple[TargetFacts, ...], recorders: Mapping[str, TargetRecorder], window: Window
-) -> tuple[TargetReport, ...]:
-    """All targets, in the scenario's order."""
-    return tuple(target_report(f, recorders[f.name], window) for f in facts)
+def _instrument(vitals: Vitals, recorder: Recorder, requests: int | None) -> Instrument:
+    send_lag = next(i for i, m in enumerate(ALL_METRICS) if m.name == "send_lag")
+    lags = [r.counts[send_lag] for r in recorder.targets.values()]
+    begun = sum(r.outcomes["measure"].total() for r in recorder.targets.values())
+    return Instrument(
+        loop_lag_ms=dist(decode(vitals.loop_lag), MS),
+        send_lag_ms=dist(np.sum(lags, axis=0), MS),
+        cpu_share=_round(vitals.cpu_share),
+        cpu_share_max=_round(vitals.cpu_share_max),
+        gc_pause_ms_max=_round(vitals.gc_pause_ns_max / NS_PER_MS),
+        gc_collections=vitals.gc_collections,
+        connections_max=vitals.connections_max,
+        rss_mb_max=None if vitals.rss_max is None else round(vitals.rss_max / 1e6, 1),
+        arrivals={"planned": requests, "begun": begun},
+    )
 
 
-def arrivals(recorders: Mapping[str, TargetRecorder], planned: int | None) -> dict[str, Any]:
-    """What was begun in the window against what was planned (None: a closed loop by time plans no number)."""
-    return {"planned": planned, "begun": sum(r.outcomes["measure"].total() for r in recorders.values())}
+def build_report(state: RunState, recorder: Recorder, requests: int | None = None) -> Report:
+    """Make the report, still without its verdict.
+
+    requests: how many the plan had for the window, over all targets; None where time ends the run.
+    """
+    targets = tuple(target_report(f, recorder.targets[f.name], state.window) for f in state.targets)
+    window_s = max((t.window_s for t in targets), default=0.0)
+    return Report(
+        format=FORMAT,
+        loadgen=__version__,
+        run=msgspec.structs.replace(state.run, window_s=window_s),
+        verdict=Verdict("valid"),
+        instrument=_instrument(state.vitals, recorder, requests),
+        targets=targets,
+    )
