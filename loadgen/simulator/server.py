@@ -96,9 +96,10 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
+        why = (error.strerror or str(error)).partition(" (while")[0]  # the address is named already
         raise LoadgenError(
             "--port",
-            f"can't listen on {host}:{port}: {error.strerror}",
+            f"can't listen on {host}:{port}: {why}",
             "choose another port, or 0 for any free one",
         ) from error
 

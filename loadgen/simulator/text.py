@@ -13,9 +13,9 @@ import msgspec
 
 from loadgen.simulator.api import ChatRequest
 
-# Prompt tokens are estimated: characters of all texts, divided by this, rounded up. Common BPE
-# tokenizers give 3 to 4 characters a token on English and code.
-CHARS_PER_TOKEN: Final = 3.4
+# Prompt tokens are estimated: characters of all texts, divided by this, rounded up. The same estimate
+# as in loadgen.workload.code, so that a prompt cut to 1,000 tokens counts as about 1,000 here.
+CHARS_PER_TOKEN: Final = 4.3
 
 # Answers without a cap: log-normal, this median and sigma, within 1 .. LONGEST_TOKENS.
 MEDIAN_TOKENS: Final = 180
@@ -23,14 +23,17 @@ SIGMA: Final = 0.7
 LONGEST_TOKENS: Final = 4096
 
 _CORPUS_TOKENS: Final = 1 << 15
-_VOCABULARY: Final = tuple(
-    """The| a| of| to| and| in| is| for| that| with| it| as| on| this| be| are| by| value| list| first
-| server| token| request| queue| latency| rate| time| each| when| then| which| returns| because| while
-| so| small| large| new| same| next| last| before| after| only| also| never| usually| about| ex|tract|ing
-|ed|s|er|ly|.|,|:|;| (|)|.\n|\n\n| naïve| café| →| “|”| def| return| if| else| not| None| True| =| +|==
-|()|[|]|[0]|{|}|\n    |\n        | self|.items| len|(x|, y| in range|(n| import| from| class| async
-| await| result| count| index| 0| 1| 2| 10|_ns|\"|\\""".replace("\n|", "|").split("|")
+_WORDS: Final = (
+    "The| a| of| to| and| in| is| for| that| with| it| as| on| this| be| are| by| value| list| first| server"
+    "| token| request| queue| latency| rate| time| each| when| then| which| returns| because| while| so"
+    "| small| large| new| same| next| last| before| after| only| also| never| usually| about| naïve| café"
+    "|extract|ing|ed|ly|.|,|:|;| →| “|”"
 )
+_CODE: Final = (
+    " def| return| if| else| not| None| True| =| +|==|()|[|]|[0]|{|}| (|)|\n|\n\n|\n    |\n        | self"
+    '|.items| len|(x|, y|(n| import| from| class| async| await| result| count| index| 0| 1| 2| 10|_ns|"|\\'
+)
+_VOCABULARY: Final = tuple(f"{_WORDS}|{_CODE}".split("|"))
 
 
 @dataclass(frozen=True, slots=True)
