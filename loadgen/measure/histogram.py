@@ -5,10 +5,12 @@ at 3 significant digits. The hdrh package encodes and decodes; only this module 
 """
 
 import math
+import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+from hdrh.codec import HdrCookieException, HdrLengthException
 from hdrh.histogram import HdrHistogram
 from numpy.typing import NDArray
 
@@ -154,8 +156,18 @@ def encode(counts: Counts) -> str:
 
 
 def decode(payload: str) -> Counts:
-    """Decode what `encode` (or another HdrHistogram of the same range) wrote; shape (BUCKETS,)."""
-    return np.array(_view(HdrHistogram.decode(payload)), np.int64)
+    """Decode what `encode` (or another HdrHistogram of the same range) wrote; shape (BUCKETS,).
+
+    Raises:
+        ValueError: it is no such payload.
+    """
+    try:
+        counts = np.array(_view(HdrHistogram.decode(payload)), np.int64)
+    except (HdrCookieException, HdrLengthException, zlib.error) as error:
+        raise ValueError(f"no HdrHistogram payload: {error}") from None
+    if counts.shape != (BUCKETS,):
+        raise ValueError("a histogram of another range")
+    return counts
 
 
 def _empty() -> Any:
