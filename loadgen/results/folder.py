@@ -6,7 +6,6 @@ ends the writing, and `RunFolder.error` says why; what is in the files by then s
 
 import contextlib
 import errno
-import os
 import queue
 import secrets
 import threading
@@ -27,6 +26,7 @@ REPORT: Final = "report.json"
 SCENARIO: Final = "scenario.toml"
 LATEST: Final = "latest"
 
+_Work = Callable[[], None]
 _CLOSE_TIMEOUT_S: Final = 30.0
 
 
@@ -42,7 +42,7 @@ class RunFolder:
         self.error: OSError | None = None
         self._samples: list[bytes] = []
         self._intervals: list[bytes] = []
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         try:
             self._samples_file = _LineFile(path / SAMPLES)
             self._intervals_file = _LineFile(path / HISTOGRAMS)
@@ -199,7 +199,7 @@ def _replace(path: Path, data: bytes) -> None:
 
 def _point_latest(parent: Path, name: str) -> None:
     part = parent / f".{LATEST}-{name}"
-    os.symlink(name, part)
+    part.symlink_to(name)
     try:
         part.replace(parent / LATEST)
     except OSError:
