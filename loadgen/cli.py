@@ -1,7 +1,12 @@
 """The commands. A body is one call into the library; imports stand inside, so that `--help` is quick."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loadgen.scenario.model import Scenario
 
 import click
 
@@ -26,6 +31,98 @@ class _Program(click.Group):
 @click.version_option(__version__, package_name="loadgen")
 def main() -> None:
     """Measure LLM endpoints with numbers you can trust."""
+
+
+def _scenario_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that change a scenario."""
+    options = (
+        click.option("--base-url", metavar="URL", help="Send every target there (ends in /v1)."),
+        click.option(
+            "--model", multiple=True, metavar="NAME", help="One target for each model (repeatable)."
+        ),
+        click.option("--api-key-env", metavar="VAR", help="Variable that holds the key."),
+        click.option("--concurrency", metavar="N", help="Sessions at any time, for each target."),
+        click.option("--requests", metavar="N", help="Sessions in the window, for each target."),
+        click.option("--duration", metavar="D", help="Length of the window, like 30s."),
+        click.option("--warmup", metavar="D", help="Time before the window opens."),
+        click.option("--ramp", metavar="D", help="Time over which the sessions begin."),
+        click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of plan and prompts."),
+        click.option(
+            "--set", "sets", multiple=True, metavar="PATH=VALUE", help="Any key of the scenario (repeatable)."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _load(path: Path, sets: tuple[str, ...], **options: Any) -> "Scenario":
+    from loadgen.scenario.load import load  # noqa: PLC0415 - not for --help
+    from loadgen.scenario.overrides import from_options, parse_set  # noqa: PLC0415
+
+    return load(path, [*from_options(**options), *map(parse_set, sets)])
+
+
+@main.command()
+@click.argument("scenario", type=click.Path(path_type=Path))
+@_scenario_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    metavar="DIR",
+    help="Where run folders are written.",
+)
+@click.option(
+    "--no-probe", is_flag=True, help="Send no request before the load to see that the target answers."
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the table.")
+def run(scenario: Path, out: Path, no_probe: bool, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Replay a scenario, write a run folder, print the table.
+
+    Exit codes: 0 done, 1 could not run, 2 usage or scenario wrong, 4 invalid as a measurement,
+    130 interrupted (the run folder is complete up to then).
+    """
+    from loadgen.api import RunOptions  # noqa: PLC0415 - not for --help
+    from loadgen.api import run as carry_out  # noqa: PLC0415
+    from loadgen.run.progress import choose_style  # noqa: PLC0415
+
+    style = choose_style(quiet, sys.stderr.isatty)
+    result = carry_out(_load(scenario, **options), RunOptions(out=out, probe=not no_probe, progress=style))
+    if as_json:
+        click.echo((result.folder / "report.json").read_bytes())
+    else:
+        from loadgen.report.table import print_report
+
+        print_report(result.report)
+        click.echo(f"{result.folder}", err=True)
+    raise SystemExit(result.exit_code)
+
+
+@main.command()
+@click.argument("scenario", type=click.Path(path_type=Path), required=False)
+@_scenario_options
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of scenario files and do nothing else.")
+def check(scenario: Path | None, schema: bool, **options: Any) -> None:
+    """Validate a scenario and show what a run would do. Sends nothing."""
+    if schema:
+        import json  # noqa: PLC0415 - not for --help
+
+        from loadgen.scenario.schema import json_schema  # noqa: PLC0415
+
+        click.echo(json.dumps(json_schema(), indent=2))
+        return
+    if scenario is None:
+        raise click.UsageError("Missing argument 'SCENARIO'.")
+    from loadgen.plan.plan import build  # noqa: PLC0415 - not for --help
+    from loadgen.report.preview import preview  # noqa: PLC0415
+    from loadgen.workload.source import decide_salt, open_prompts  # noqa: PLC0415
+
+    loaded = _load(scenario, **options)
+    prompts = open_prompts(decide_salt(loaded.workload), loaded.seed)
+    click.echo(preview(loaded, build(loaded, prompts.contents_digest), prompts))
 
 
 @main.command()

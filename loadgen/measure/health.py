@@ -47,6 +47,7 @@ class Health:
         self._started_ns = self._started_cpu_ns = 0
         self._second_ns = self._second_cpu_ns = 0
         self._rss_base = 0
+        self._final_share: float | None = None
 
     def start(self) -> None:
         """Begin: what is alive now is frozen, the collector is off until `stop`."""
@@ -60,6 +61,7 @@ class Health:
 
     def stop(self) -> None:
         """End: the collector is on again."""
+        self._final_share = self.cpu_share
         self._timer.close()
         gc.enable()
         gc.unfreeze()
@@ -67,7 +69,9 @@ class Health:
 
     @property
     def cpu_share(self) -> float:
-        """CPU time of this process over wall time since the start."""
+        """CPU time of this process over wall time, from start to stop (or to now)."""
+        if self._final_share is not None:
+            return self._final_share
         wall = time.perf_counter_ns() - self._started_ns
         return (time.process_time_ns() - self._started_cpu_ns) / wall if wall > 0 else 0.0
 

@@ -58,12 +58,16 @@ class Vitals(msgspec.Struct, frozen=True):
 
 
 class RunState(msgspec.Struct, frozen=True):
-    """run.json: all that a report needs beside the samples. Written when the run starts and as it goes on."""
+    """run.json: all that a report needs beside the samples. Written when the run starts and as it goes on.
+
+    planned: requests that the plan has for the window, over all targets; None where only time ends it.
+    """
 
     run: Run
     targets: tuple[TargetFacts, ...]
     window: Window
     vitals: Vitals
+    planned: int | None
 
 
 def _round(value: float | None) -> float | None:
@@ -182,7 +186,7 @@ def target_report(facts: TargetFacts, recorder: TargetRecorder, window: Window) 
     )
 
 
-def _instrument(vitals: Vitals, recorder: Recorder, requests: int | None) -> Instrument:
+def _instrument(vitals: Vitals, recorder: Recorder, planned: int | None) -> Instrument:
     send_lag = next(i for i, m in enumerate(ALL_METRICS) if m.name == "send_lag")
     lags = [r.counts[send_lag] for r in recorder.targets.values()]
     begun = sum(r.outcomes["measure"].total() for r in recorder.targets.values())
@@ -195,15 +199,12 @@ def _instrument(vitals: Vitals, recorder: Recorder, requests: int | None) -> Ins
         gc_collections=vitals.gc_collections,
         connections_max=vitals.connections_max,
         rss_mb_max=None if vitals.rss_max is None else round(vitals.rss_max / 1e6, 1),
-        arrivals={"planned": requests, "begun": begun},
+        arrivals={"planned": planned, "begun": begun},
     )
 
 
-def build_report(state: RunState, recorder: Recorder, requests: int | None = None) -> Report:
-    """Make the report, still without its verdict.
-
-    requests: how many the plan had for the window, over all targets; None where time ends the run.
-    """
+def build_report(state: RunState, recorder: Recorder) -> Report:
+    """Make the report, still without its verdict."""
     targets = tuple(target_report(f, recorder.targets[f.name], state.window) for f in state.targets)
     window_s = max((t.window_s for t in targets), default=0.0)
     return Report(
@@ -211,6 +212,6 @@ def build_report(state: RunState, recorder: Recorder, requests: int | None = Non
         loadgen=__version__,
         run=msgspec.structs.replace(state.run, window_s=window_s),
         verdict=Verdict("valid"),
-        instrument=_instrument(state.vitals, recorder, requests),
+        instrument=_instrument(state.vitals, recorder, state.planned),
         targets=targets,
     )

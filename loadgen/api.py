@@ -1,0 +1,276 @@
+"""One run from a scenario to its folder: the order of things, each done by its own room.
+
+Here the path of `loadgen run` is laid out: prompts, plan, probe, folder, runner, reports.
+"""
+
+import asyncio
+import contextlib
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from loadgen import __version__
+from loadgen.errors import OutputError
+from loadgen.measure.health import Health
+from loadgen.measure.histogram import encode
+from loadgen.measure.recorder import Recorder
+from loadgen.plan.plan import build
+from loadgen.report.files import write_reports
+from loadgen.results.folder import RunFolder
+from loadgen.results.journal import Journal
+from loadgen.results.model import Report, Run
+from loadgen.results.summary import RunState, TargetFacts, Vitals, Window, build_report
+from loadgen.run.limits import check_descriptors
+from loadgen.run.probe import probe
+from loadgen.run.progress import Progress, Style
+from loadgen.run.runner import Runner
+from loadgen.scenario.dump import to_toml
+from loadgen.scenario.model import Scenario, Target
+from loadgen.units import NS_PER_S, format_duration
+from loadgen.verdict.rules import judge
+from loadgen.wire.client import Client
+from loadgen.wire.decode import DecodeQueue
+from loadgen.wire.request import request_head
+from loadgen.workload.source import decide_salt, open_prompts
+
+EXIT_OK: Final = 0
+EXIT_COULD_NOT: Final = 1
+EXIT_INVALID: Final = 4
+EXIT_INTERRUPTED: Final = 130
+_UPDATE_EVERY_TICKS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run is carried out, beside what its scenario says."""
+
+    out: Path
+    probe: bool = True
+    progress: Style = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run: its report, where it lies, and the exit code of the contract."""
+
+    report: Report
+    folder: Path
+    exit_code: int
+
+
+def run(scenario: Scenario, options: RunOptions) -> RunResult:
+    """Carry out a scenario and write its run folder.
+
+    Raises:
+        LoadgenError: the run could not be carried out; nothing has been written then, unless the disk
+            filled up on the way, when all that fitted is kept.
+    """
+    begin = time.perf_counter()
+    scenario = msgspec.structs.replace(scenario, workload=decide_salt(scenario.workload))
+    with contextlib.ExitStack() as stack:
+        targets = scenario.targets
+        if any(t.base_url is None for t in targets):
+            targets = _with_simulator(scenario, stack)
+        the_run = _Run(scenario, targets, options, begin)
+        with asyncio.Runner(loop_factory=_loop_factory()) as loop:
+            loop.run(the_run.carry_out())
+        return the_run.result()
+
+
+def _with_simulator(scenario: Scenario, stack: contextlib.ExitStack) -> tuple[Target, ...]:
+    """Start the simulator and give its address to the targets without one."""
+    from loadgen.simulator.process import start  # noqa: PLC0415  # only runs that need it
+
+    simulator = stack.enter_context(start(seed=scenario.seed))
+    return tuple(
+        msgspec.structs.replace(t, base_url=simulator.base_url) if t.base_url is None else t
+        for t in scenario.targets
+    )
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415  # plain asyncio where it is not to be had
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+class _Run:
+    """The parts of one run, put together and carried out."""
+
+    def __init__(
+        self, scenario: Scenario, targets: tuple[Target, ...], options: RunOptions, begin_s: float
+    ) -> None:
+        self.scenario = scenario
+        self.targets = targets
+        self.options = options
+        self.started = datetime.now(UTC)
+        self.begin_s = begin_s
+        self.heads = [request_head(t, f"targets[{i}]") for i, t in enumerate(targets)]
+        self.prompts = open_prompts(scenario.workload, scenario.seed)
+        self.plan = build(scenario, self.prompts.contents_digest)
+        check_descriptors(self.plan)
+        self.facts = tuple(
+            TargetFacts(t.name, t.model, t.base_url or "", t.endpoint, given.base_url is None, t.insecure)
+            for t, given in zip(targets, scenario.targets, strict=True)
+        )
+        self.recorder = Recorder([t.name for t in targets], 0)
+        self.runner: Runner | None = None
+        self.folder: RunFolder | None = None
+        self.journal: Journal | None = None
+        self.progress = Progress(scenario.name, options.progress)
+
+    async def carry_out(self) -> None:
+        """Probe, make the folder, run the plan, write what is to be written."""
+        queue = DecodeQueue(asyncio.get_running_loop())
+        clients = [Client(t, h, queue) for t, h in zip(self.targets, self.heads, strict=True)]
+        for client in clients:
+            await client.open()
+        if self.options.probe:
+            await probe([c for c, f in zip(clients, self.facts, strict=True) if not f.simulated])
+        self.folder = folder = RunFolder.create(self.options.out, self.scenario.name, self.started)
+        self.journal = Journal(folder, self.recorder, [t.name for t in self.targets], self._header)
+        folder.write_scenario(to_toml(self.scenario))
+        self.runner = runner = Runner(
+            self.plan,
+            clients,
+            prompts=self.prompts,
+            queue=queue,
+            recorder=self.recorder,
+            record=self.journal.record,
+            each_tick=self._tick,
+        )
+        with _interrupts(runner, self.progress):
+            await runner.run()
+
+    def _tick(self, runner: Runner, ticks: int) -> None:
+        assert self.journal is not None and self.folder is not None  # noqa: S101, PT018  # made before
+        self.journal.tick(ticks, runner.elapsed_ns)
+        if ticks % _UPDATE_EVERY_TICKS == 0:
+            self.progress.update(runner)
+        if self.folder.error is not None:
+            runner.cut("cut off: the run folder can't be written any more")
+
+    def state(self, *, complete: bool) -> RunState:
+        """What a report needs beside the samples, as of now."""
+        runner, folder = self.runner, self.folder
+        assert folder is not None  # noqa: S101  # made before
+        start, end = (self.plan.warmup_ns, None) if runner is None else runner.window_ns
+        wall_s = time.perf_counter() - self.begin_s
+        run = Run(
+            id=folder.id,
+            scenario=self.scenario.name,
+            description=self.scenario.description,
+            started_at=self.started.isoformat(timespec="seconds"),
+            wall_s=round(wall_s, 3),
+            window_s=0.0,
+            seed=self.scenario.seed,
+            workers=1,
+            digest=self.plan.digest,
+            simulated=any(f.simulated for f in self.facts),
+            interrupted=runner is not None and runner.interrupted,
+            complete=complete,
+            host=_host(),
+            labels=self.scenario.report.labels,
+            load=_load(self.scenario),
+            epoch_ns=0 if runner is None else runner.epoch_ns,
+        )
+        requests = self.plan.requests
+        planned = None if requests is None else requests * self.plan.targets
+        vitals = Vitals(loop_lag="") if runner is None else _vitals(runner.health)
+        return RunState(run, self.facts, Window(start, end), vitals, planned)
+
+    def _header(self) -> bytes:
+        return msgspec.json.encode(self.state(complete=False))
+
+    def result(self) -> RunResult:
+        """Write the reports and close the folder."""
+        folder, journal, runner = self.folder, self.journal, self.runner
+        assert folder is not None and journal is not None and runner is not None  # noqa: S101, PT018
+        self.progress.close()
+        journal.finish(runner.elapsed_ns)
+        report = judge(build_report(self.state(complete=True), self.recorder))
+        folder.close()
+        if folder.error is not None:
+            raise OutputError(
+                str(folder.path),
+                f"could not be written to the end: {folder.error.strerror}",
+                "what was written is kept; make room and run again, or read it with `loadgen report`",
+            )
+        write_reports(folder.path, report, self.scenario.report.formats)
+        return RunResult(report, folder.path, exit_code(report))
+
+
+def exit_code(report: Report) -> int:
+    """Return the exit code of the contract for a run that could be carried out."""
+    if report.run.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_INVALID if report.verdict.state == "invalid" else EXIT_OK
+
+
+@contextlib.contextmanager
+def _interrupts(runner: Runner, progress: Progress) -> Iterator[None]:
+    """Hand Ctrl-C (and SIGTERM) to the runner while it runs."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        first = not runner.interrupted
+        runner.interrupt()
+        grace = format_duration(runner.plan.grace_ns)
+        draining = f"stopping: waiting up to {grace} for what is in flight (Ctrl-C again cuts it off)"
+        progress.message(draining if first else "cutting off")
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, on_signal)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _vitals(health: Health) -> Vitals:
+    return Vitals(
+        loop_lag=encode(health.lag_counts),
+        cpu_share=health.cpu_share,
+        cpu_share_max=health.cpu_share_max,
+        gc_pause_ns_max=health.gc_pause_ns_max,
+        gc_collections=health.gc_collections,
+        connections_max=health.connections_max,
+        rss_max=health.rss_max,
+    )
+
+
+def _load(scenario: Scenario) -> dict[str, Any]:
+    """The load as the scenario says it, for the head of a report."""
+    load = scenario.load
+    return {
+        "concurrency": int(load.concurrency),
+        "ramp_s": load.ramp_ns / NS_PER_S,
+        "warmup_s": load.warmup_ns / NS_PER_S,
+        "duration_s": None if load.duration_ns is None else load.duration_ns / NS_PER_S,
+        "requests": None if load.requests is None else int(load.requests),
+        "grace_s": load.grace_ns / NS_PER_S,
+    }
+
+
+def _host() -> dict[str, Any]:
+    return {
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "python": platform.python_version(),
+        "loop": "uvloop" if "uvloop" in sys.modules else "asyncio",
+        "loadgen": __version__,
+    }
