@@ -4,6 +4,7 @@ import asyncio
 import errno
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from loadgen.scenario.model import Target
 from loadgen.units import NS_PER_S, format_duration
@@ -14,6 +15,10 @@ from loadgen.wire.request import RequestHead
 from loadgen.wire.stopwatch import Connection, Exchange, now_ns
 from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
+
+# A server that closes every connection after its answer, although it says keep-alive (llama.cpp's does),
+# would make every request go out twice. After so many stale connections in a row none is kept any more.
+_STALE_BEFORE_FRESH: Final = 3
 
 
 class Client:
@@ -34,6 +39,7 @@ class Client:
         self._idle: dict[Connection, None] = {}  # in the order they became free; the latest is used first
         self._connecting: dict[Exchange, asyncio.Task[Connection]] = {}
         self._open = 0
+        self._stale_in_a_row = 0
         self._places: deque[asyncio.Future[None]] = deque()
 
     async def open(self) -> None:
@@ -67,8 +73,10 @@ class Client:
                 reused = connection.served > 0
                 self._start(connection, exchange, request)
                 await exchange.waiter
-                if reused and exchange.stale:
-                    await self._again(exchange, request)
+                if reused:
+                    self._stale_in_a_row = self._stale_in_a_row + 1 if exchange.stale else 0
+                    if exchange.stale:
+                        await self._again(exchange, request)
         finally:
             del self.live[exchange]
         self._queue.add(decoding)
@@ -100,6 +108,9 @@ class Client:
 
     def _on_free(self, connection: Connection, reusable: bool) -> None:
         """Take back a connection that can be used again, or take note that one is gone."""
+        if reusable and self._stale_in_a_row >= _STALE_BEFORE_FRESH:
+            connection.close()  # which comes back here
+            return
         if reusable:
             self._idle[connection] = None
         else:
