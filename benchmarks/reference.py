@@ -100,9 +100,16 @@ class Ended:
     started_ns: int  # CLOCK_MONOTONIC, before the process was created
     wall_s: float
     cpu_s: float
+    waited_ms: float  # how long its main thread could have run but another had the core; nan: unknown
     peak_rss_bytes: int
     stdout: str
     stderr: str
+
+
+def _waited_ms(pid: int) -> float:
+    """Read how long the main thread of a process has waited for a core (proc(5), schedstat)."""
+    path = Path(f"/proc/{pid}/schedstat")
+    return int(path.read_text().split()[1]) / 1e6 if path.exists() else float("nan")
 
 
 def run_process(
@@ -129,6 +136,8 @@ def run_process(
     timer = threading.Timer(timeout_s, give_up)
     timer.start()
     try:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        waited_ms = _waited_ms(process.pid)  # still readable: it has ended, but was not reaped
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:
         process.kill()
@@ -144,15 +153,24 @@ def run_process(
         started_ns=started_ns,
         wall_s=wall_s,
         cpu_s=usage.ru_utime + usage.ru_stime,
+        waited_ms=waited_ms,
         peak_rss_bytes=usage.ru_maxrss * 1024,
         stdout=out_path.read_text(errors="replace"),
         stderr=err_path.read_text(errors="replace"),
     )
 
 
+@dataclass(slots=True)
+class Server:
+    """A running reference server; waited_ms (as of `Ended`) is known after its block."""
+
+    port: int
+    waited_ms: float = float("nan")
+
+
 @contextmanager
-def reference_server(folder: Path, core: int) -> Iterator[int]:
-    """Run the reference server on one core; the value is its port.
+def reference_server(folder: Path, core: int) -> Iterator[Server]:
+    """Run the reference server on one core.
 
     Its logs are `folder`/server.log and server.events, complete after the block.
 
@@ -169,7 +187,9 @@ def reference_server(folder: Path, core: int) -> Iterator[int]:
                 raise BenchmarkError(
                     f"the reference server did not start: {process.communicate(timeout=10)[1]}"
                 )
-            yield int(greeting.rpartition(":")[2])
+            server = Server(int(greeting.rpartition(":")[2]))
+            yield server
+            server.waited_ms = _waited_ms(process.pid)
             process.terminate()
             _, problem = process.communicate(timeout=60)
             if process.returncode != 0:
@@ -235,6 +255,7 @@ class Measured:
 
     load: Load
     ended: Ended
+    server_waited_ms: float
     folder: Path
 
     @property
@@ -258,8 +279,8 @@ def run_loadgen(load: Load, folder: Path, cores: Cores) -> Measured:
     # keys and URLs that stand in the environment for other purposes have no business here
     env = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
     command = [sys.executable, "-m", "loadgen", "run", str(scenario), "--out", str(folder / "run")]
-    with reference_server(folder, cores.server) as port:
-        scenario.write_text(load.scenario(port))
+    with reference_server(folder, cores.server) as server:
+        scenario.write_text(load.scenario(server.port))
         ended = run_process(
             [*command, "--quiet", "--no-probe"],
             folder=folder,
@@ -269,7 +290,7 @@ def run_loadgen(load: Load, folder: Path, cores: Cores) -> Measured:
         )
     if ended.exit_code not in {0, 4}:  # 4: invalid as a measurement
         raise BenchmarkError(f"loadgen run ended with {ended.exit_code}: {ended.stderr[-2000:]}")
-    return Measured(load, ended, folder)
+    return Measured(load, ended, server.waited_ms, folder)
 
 
 def run_client(load: Load, folder: Path, cores: Cores) -> Measured:
@@ -280,13 +301,13 @@ def run_client(load: Load, folder: Path, cores: Cores) -> Measured:
     """
     folder.mkdir(parents=True)
     numbers = [str(load.streams), load.model, str(load.requests), str(load.ramp_s)]
-    with reference_server(folder, cores.server) as port:
+    with reference_server(folder, cores.server) as server:
         ended = run_process(
-            [str(BIN / "reference_client"), *numbers, str(port), str(folder / "client.log")],
+            [str(BIN / "reference_client"), *numbers, str(server.port), str(folder / "client.log")],
             folder=folder,
             core=cores.client,
             timeout_s=load.timeout_s,
         )
     if ended.exit_code != 0:
         raise BenchmarkError(f"the reference client ended with {ended.exit_code}: {ended.stderr}")
-    return Measured(load, ended, folder)
+    return Measured(load, ended, server.waited_ms, folder)

@@ -38,9 +38,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Work is done in small helpings, reads and writes in turn: a pile of due events must not keep a request that has
- * arrived from being read (its `received` would be late), nor the other way round. */
-enum { READY_BATCH = 64, FIRE_BATCH = 32, READ_SIZE = 64 << 10 };
+/* Reads come before writes: a request that has arrived while events are due must not wait for all of them, or its
+ * `received` is late and the client is blamed. A send() takes some 6 us. With 32 of them between two looks at the
+ * sockets, streams in step made the median `received` 0.1 ms late; with 4 it is 0.02 ms, at 2 % more CPU. */
+enum { READY_BATCH = 64, FIRE_BATCH = 4, READ_SIZE = 64 << 10 };
 
 typedef struct record {
     struct record *next;

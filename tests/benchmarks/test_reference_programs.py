@@ -60,8 +60,8 @@ def test_client_and_server_agree_on_every_event(tmp_path: Path) -> None:
     ],
 )
 def test_server_answers(tmp_path: Path, body: bytes, status: int, says: str) -> None:
-    with reference.reference_server(tmp_path, reference.two_cores().server) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with reference.reference_server(tmp_path, reference.two_cores().server) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
         connection.request("POST", "/v1/chat/completions", body)
         answer = connection.getresponse()
         text = answer.read().decode()
@@ -73,8 +73,8 @@ def test_server_answers(tmp_path: Path, body: bytes, status: int, says: str) -> 
 
 def test_large_requests_in_pieces_on_one_connection(tmp_path: Path) -> None:
     body = b'{"stream":true,"model":"n=1","prompt":"' + b"x" * 300_000 + b'"}'
-    with reference.reference_server(tmp_path, reference.two_cores().server) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with reference.reference_server(tmp_path, reference.two_cores().server) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
         for _ in range(2):
             connection.putrequest("POST", "/v1/chat/completions")
             connection.putheader("Content-Length", str(len(body)))
@@ -87,12 +87,12 @@ def test_large_requests_in_pieces_on_one_connection(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
-    with reference.reference_server(tmp_path, reference.two_cores().server) as port:
+    with reference.reference_server(tmp_path, reference.two_cores().server) as server:
         ended = reference.run_process(
-            [str(reference.BIN / "reference_server"), "-p", str(port)],
+            [str(reference.BIN / "reference_server"), "-p", str(server.port)],
             folder=tmp_path,
             core=reference.two_cores().client,
             timeout_s=10,
         )
     assert ended.exit_code == 1
-    assert f"port {port}: Address already in use" in ended.stderr
+    assert f"port {server.port}: Address already in use" in ended.stderr
