@@ -1,10 +1,20 @@
-"""The reports of a run folder, written from a `Report`."""
+"""The reports of a run folder, written from a `Report`. A new format is a row in `FORMATS`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Final
 
-from loadgen.results.folder import write_report
+from loadgen.report.csv import to_csv
+from loadgen.report.markdown import to_markdown
+from loadgen.results.folder import write_file, write_report
 from loadgen.results.model import Report
+from loadgen.results.read import SavedRun, open_run
+from loadgen.verdict.rules import judge
+
+FORMATS: Final[dict[str, tuple[str, Callable[[Report], str]]]] = {
+    "markdown": ("report.md", to_markdown),
+    "csv": ("report.csv", to_csv),
+}
 
 
 def write_reports(folder: Path, report: Report, formats: Iterable[str]) -> None:
@@ -14,3 +24,24 @@ def write_reports(folder: Path, report: Report, formats: Iterable[str]) -> None:
         OutputError: a file can't be written.
     """
     write_report(folder, report)
+    for name in formats:
+        file, write = FORMATS[name]
+        write_file(folder / file, write(report).encode())
+
+
+def report_again(path: Path) -> SavedRun:
+    """Open a saved run and write its reports again; one that was killed is judged and gets its report.json.
+
+    path: see `open_run`.
+
+    Raises:
+        OutputError: there is no such run, it can't be read, or a report can't be written.
+    """
+    run = open_run(path)
+    if run.rebuilt:
+        report = judge(run.report)
+        write_reports(run.folder, report, FORMATS)
+        return SavedRun(run.folder, report, rebuilt=True, notes=run.notes)
+    for file, write in FORMATS.values():
+        write_file(run.folder / file, write(run.report).encode())
+    return run

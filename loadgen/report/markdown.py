@@ -1,0 +1,163 @@
+"""report.md: the report as GitHub-flavoured Markdown, for a pull request or a wiki."""
+
+import html
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from loadgen.report.figures import (
+    NOTHING,
+    TIMES_IN,
+    Line,
+    alerts,
+    clean,
+    counts,
+    describe_load,
+    distributions,
+    footnotes,
+    legend,
+    subtitle,
+)
+from loadgen.results.model import Dist, Instrument, Report, TargetReport
+from loadgen.units import format_number
+
+
+def to_markdown(report: Report) -> str:
+    """Write a report as Markdown; ends with a line end."""
+    parts = [*_head(report), *_figures(report), *_errors(report.targets), *_circumstances(report)]
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _head(report: Report) -> Iterator[str]:
+    verdict, run = report.verdict, report.run
+    yield f"# {_text(run.scenario)}: {_text(verdict.state.upper())}"
+    yield ""
+    for reason in verdict.reasons:
+        yield f"- {_text(reason)}"
+    if verdict.reasons:
+        yield ""
+    for word, sentence in alerts(report):
+        yield f"> **{word}** {_text(sentence)}"
+        yield ""
+    if run.description:
+        yield _text(run.description)
+        yield ""
+    facts = (f"run {run.id}", run.started_at, f"window {format_number(run.window_s)} s", f"seed {run.seed}")
+    yield _text(", ".join(facts))
+    yield ""
+
+
+def _figures(report: Report) -> Iterator[str]:
+    names = [_name(target) for target in report.targets]
+    yield from _row([TIMES_IN, "", *names])
+    yield from _row(["---", "---", *["---:"] * len(names)])
+    for line in counts(report.targets):
+        yield from _figure_row(line)
+    for block in distributions(report.targets):
+        for i, line in enumerate(block):
+            yield from _figure_row(line if i == 0 else line._replace(label="", indent=False))
+    yield ""
+    for note in (*footnotes(report), legend(report)):
+        yield _text(note)
+        yield ""
+
+
+def _name(target: TargetReport) -> str:
+    below = subtitle(target)
+    return f"**{_text(target.name)}**" + (f"<br>{_text(below)}" if below else "")
+
+
+def _figure_row(line: Line) -> Iterator[str]:
+    label = f"&nbsp;&nbsp;{_text(line.label)}" if line.indent else _text(line.label)
+    return _row([label, line.at, *(_text(str(cell)) for cell in line.cells)])
+
+
+def _errors(targets: Sequence[TargetReport]) -> Iterator[str]:
+    if not any(t.errors for t in targets):
+        return
+    yield "## Errors"
+    yield ""
+    yield "In all phases of the run, warmup included."
+    yield ""
+    yield from _row(["target", "requests", "error"])
+    yield from _row(["---", "---:", "---"])
+    for target in targets:
+        for error, n in target.errors.items():
+            yield from _row([_text(target.name), f"{n:,}", _code(error)])
+    yield ""
+
+
+def _circumstances(report: Report) -> Iterator[str]:
+    run = report.run
+    yield "## Load"
+    yield ""
+    yield _text(describe_load(run.load) or NOTHING)
+    yield ""
+    yield "## Targets"
+    yield ""
+    yield from _row(["target", "model", "endpoint", "base URL"])
+    yield from _row(["---"] * 4)
+    for t in report.targets:
+        said = ("SIMULATED",) * t.simulated + ("INSECURE",) * t.insecure
+        yield from _row([_text(t.name), _code(t.model), t.endpoint, " ".join([_code(t.base_url), *said])])
+    yield ""
+    yield "## Instrument"
+    yield ""
+    yield from _pairs(_instrument(report.instrument))
+    yield "## Run"
+    yield ""
+    yield from _pairs(
+        {
+            "loadgen": report.loadgen,
+            "digest of the plan": run.digest,
+            "wall time": f"{format_number(run.wall_s)} s",
+            "workers": run.workers,
+            **run.host,
+            **run.labels,
+        }
+    )
+
+
+def _instrument(instrument: Instrument) -> dict[str, Any]:
+    share, top = instrument.cpu_share, instrument.cpu_share_max
+    pause, memory = instrument.gc_pause_ms_max, instrument.rss_mb_max
+    return {
+        "event loop late": _lag(instrument.loop_lag_ms),
+        "requests sent late": _lag(instrument.send_lag_ms),
+        "CPU": NOTHING if share is None else f"{share:.0%} of a core",
+        "CPU, worst second": NOTHING if top is None else f"{top:.0%} of a core",
+        "garbage collections": instrument.gc_collections,
+        "longest pause": NOTHING if pause is None else f"{format_number(pause)} ms",
+        "connections at once": NOTHING if instrument.connections_max is None else instrument.connections_max,
+        "memory": NOTHING if memory is None else f"{format_number(memory)} MB",
+    }
+
+
+def _lag(dist: Dist) -> str:
+    if dist.p50 is None or dist.p99 is None or dist.max is None:
+        return NOTHING
+    p50, p99, top = (format_number(v) for v in (dist.p50, dist.p99, dist.max))
+    return f"p50 {p50} ms, p99 {p99} ms, at most {top} ms"
+
+
+def _pairs(pairs: dict[str, Any]) -> Iterator[str]:
+    yield from _row(["", ""])
+    yield from _row(["---", "---"])
+    for name, value in pairs.items():
+        yield from _row([_text(name), _text(str(value))])
+    yield ""
+
+
+def _row(cells: Sequence[str]) -> Iterator[str]:
+    yield f"| {' | '.join(cells)} |"
+
+
+def _text(text: str) -> str:
+    """Write text so that it reads as it is: no HTML, no table cell, no formatting out of it."""
+    return re.sub(r"([\\`*\[\]|~])", r"\\\1", html.escape(clean(text), quote=False))
+
+
+def _code(text: str) -> str:
+    """Write text from outside as code: no mention, link or markup comes out of it."""
+    inner = clean(text).replace("`", "'").replace("|", "\\|")
+    return f"`{inner}`" if inner.strip() else NOTHING
