@@ -126,6 +126,53 @@ def check(scenario: Path | None, schema: bool, **options: Any) -> None:
 
 
 @main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the table.")
+def report(run: Path, as_json: bool) -> None:
+    """Write the reports of a saved run again (also of a killed one), and print the table.
+
+    RUN is a run folder, a scenario's folder (its latest run) or a report.json.
+    """
+    from loadgen.report.files import report_again  # noqa: PLC0415 - not for --help
+    from loadgen.report.table import print_report  # noqa: PLC0415
+
+    saved = report_again(run)
+    for note in saved.notes:
+        click.echo(f"Note: {note}", err=True)
+    if as_json:
+        click.echo(saved.file.read_bytes(), nl=False)
+    else:
+        print_report(saved.report)
+
+
+@main.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    metavar="DIR",
+    help="Where run folders are.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of the table.")
+def runs(out: Path, as_json: bool) -> None:
+    """List saved runs, newest first."""
+    from loadgen.results.read import list_runs  # noqa: PLC0415 - not for --help
+
+    found = list_runs(out)
+    if as_json:
+        import msgspec  # noqa: PLC0415
+
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    elif found:
+        from loadgen.report.runs import print_runs  # noqa: PLC0415
+
+        print_runs(found)
+    else:
+        click.echo(f"no runs in {out}", err=True)
+
+
+@main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",

@@ -44,9 +44,8 @@ def _rows(report: Report) -> Iterator[list[Any]]:
         simulated = "true" if target.simulated else "false"
         for key, dist in target.metrics.items():
             start = [*map(_text, texts), simulated, _text(target.name), _text(target.model), _text(key)]
-            yield (
-                start + [getattr(dist, field) for field in _VALUES.values()] + _bounds(dist) + _failures(dist)
-            )
+            values = [getattr(dist, field) for field in _VALUES.values()]
+            yield start + values + _bounds(dist) + _failures(dist)
 
 
 def _bounds(dist: Dist) -> list[float | None]:

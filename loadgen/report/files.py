@@ -1,6 +1,7 @@
 """The reports of a run folder, written from a `Report`. A new format is a row in `FORMATS`."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +25,7 @@ def write_reports(folder: Path, report: Report, formats: Iterable[str]) -> None:
         OutputError: a file can't be written.
     """
     write_report(folder, report)
-    for name in formats:
-        file, write = FORMATS[name]
-        write_file(folder / file, write(report).encode())
+    _write_for_people(folder, report, formats)
 
 
 def report_again(path: Path) -> SavedRun:
@@ -39,9 +38,13 @@ def report_again(path: Path) -> SavedRun:
     """
     run = open_run(path)
     if run.rebuilt:
-        report = judge(run.report)
-        write_reports(run.folder, report, FORMATS)
-        return SavedRun(run.folder, report, rebuilt=True, notes=run.notes)
-    for file, write in FORMATS.values():
-        write_file(run.folder / file, write(run.report).encode())
+        run = replace(run, report=judge(run.report))
+        write_report(run.folder, run.report)
+    _write_for_people(run.folder, run.report, FORMATS)
     return run
+
+
+def _write_for_people(folder: Path, report: Report, formats: Iterable[str]) -> None:
+    for name in formats:
+        file, write = FORMATS[name]
+        write_file(folder / file, write(report).encode())

@@ -27,11 +27,12 @@ _DAMAGED: Final = "the file was changed or damaged after the run"
 class SavedRun:
     """A run read back.
 
-    folder: where its files lie. rebuilt: there was no report.json; the report was made from the samples and
-    has only a provisional verdict. notes: what of the files could not be read, in words.
+    folder: where its files lie. file: its report.json. rebuilt: there was none; the report was made from the
+    samples and has only a provisional verdict. notes: what of the files could not be read, in words.
     """
 
     folder: Path
+    file: Path
     report: Report
     rebuilt: bool = False
     notes: tuple[str, ...] = ()
@@ -71,12 +72,13 @@ def open_run(path: Path) -> SavedRun:
     """
     if path.is_file():
         report, notes = _read_report(path)
-        return SavedRun(path.parent, report, notes=notes)
+        return SavedRun(path.parent, path, report, notes=notes)
     folder = _find_folder(path)
-    if (folder / REPORT).is_file():
-        report, notes = _read_report(folder / REPORT)
-        return SavedRun(folder, report, notes=notes)
-    return SavedRun(folder, _rebuild(folder), rebuilt=True)
+    file = folder / REPORT
+    if file.is_file():
+        report, notes = _read_report(file)
+        return SavedRun(folder, file, report, notes=notes)
+    return SavedRun(folder, file, _rebuild(folder), rebuilt=True)
 
 
 def list_runs(out: Path) -> list[RunSummary]:
