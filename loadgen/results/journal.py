@@ -51,7 +51,7 @@ class Journal:
         if ticks % _ROW_EVERY_TICKS == 0:
             self._write_row(self._turn, now_ns)
             self._turn = (self._turn + 1) % len(self._rows)
-        if ticks % _HEADER_EVERY_TICKS == 1:  # the first soon: without it a killed run can not be read
+        if ticks % _HEADER_EVERY_TICKS == 1:  # the first one at once: a killed run needs it
             self._folder.write_header(self._header())
         if ticks % _FLUSH_EVERY_TICKS == 0:
             self._folder.flush()
