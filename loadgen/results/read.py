@@ -143,15 +143,16 @@ class _Head(msgspec.Struct):
 def _read_report(path: Path) -> tuple[Report, tuple[str, ...]]:
     """Read a report.json; of a newer format what can be read, and notes on what can't."""
     data = _read_bytes(path)
+    remedy = _WHAT_RUNS
     try:
         head = msgspec.json.decode(data, type=_Head)
         if head.format <= FORMAT:
             return msgspec.json.decode(data, type=Report), ()
+        remedy = f"read it with loadgen {head.loadgen}, which wrote it"
         report, left_out = _read_newer(msgspec.json.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise OutputError(
-            str(path), f"is not a report of loadgen {__version__}: {error}", _WHAT_RUNS
-        ) from None
+        what = f"is no report that loadgen {__version__} can read: {error}"
+        raise OutputError(str(path), what, remedy) from None
     note = f"{path.name} has format {head.format} (loadgen {head.loadgen}), this is loadgen {__version__}"
     rest = f"left out: {', '.join(left_out)}" if left_out else "what is new in it is not shown"
     return report, (f"{note}; {rest}",)
@@ -172,7 +173,7 @@ def _read_newer(raw: Any) -> tuple[Report, list[str]]:
 
 def _remove(raw: Any, place: str) -> bool:
     """Take out the value at a place such as `targets[0].cost`; False when it can't be found."""
-    *parents, last = re.findall(r"[^.\[\]]+", place)
+    *parents, last = re.findall(r"\.\.\.|[^.\[\]]+", place)  # ... is any key: not a place to be found
     try:
         for step in parents:
             raw = raw[int(step)] if isinstance(raw, list) else raw[step]
