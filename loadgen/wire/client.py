@@ -61,7 +61,7 @@ class Client:
         `deliver` gets the `Timeline` a little later, when the answer has been decoded.
         """
         request = self.head.request(self._endpoint.body(self.target, prompt))
-        exchange = Exchange(asyncio.get_running_loop().create_future())
+        exchange = Exchange(asyncio.get_running_loop().create_future(), self._queue.wake)
         decoding = Decoding(exchange, self._endpoint, self.target.timeouts, self.head.redact, deliver)
         exchange.on_pending = lambda: self._queue.add(decoding)
         self.live[exchange] = decoding

@@ -20,6 +20,7 @@ from loadgen.wire.stopwatch import Exchange, now_ns
 from loadgen.wire.timeline import Int64s, Timeline
 
 SLICE_NS: Final = 500_000
+WAKE_UPS: Final = 8
 MAX_ERROR_BODY: Final = 64 << 10
 MAX_ERROR_CHARS: Final = 300
 # Above this many streams that wait for decoding a slice grows in proportion, so that memory stays bounded
@@ -114,8 +115,7 @@ class Decoding:
 
     def _timeline(self, done_ns: int) -> Timeline:
         exchange, sse = self.exchange, self.sse
-        last_read = exchange.done_ns or 0
-        sse.finish(last_read)
+        sse.finish()
         outcome, error = self._outcome(done_ns)
         return Timeline(
             outcome=outcome,
@@ -172,28 +172,44 @@ class Decoding:
 
 
 class DecodeQueue:
-    """Streams that wait for decoding, taken in turn between the loop's looks at the sockets."""
+    """What is done between two looks at the sockets: some wake-ups, then a slice of decoding.
+
+    When hundreds of streams end together, waking all their sessions at once would keep the loop from the
+    reads of all others for many milliseconds; so they go a few at a time, and the rest waits its turn.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: deque[Decoding] = deque()
+        self._ended: deque[asyncio.Future[None]] = deque()
         self._scheduled = False
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._ended)
 
     def add(self, decoding: Decoding) -> None:
         """Decode this stream soon; adding it again before then changes nothing."""
-        if decoding.queued:
-            return
-        decoding.queued = True
-        self._waiting.append(decoding)
+        if not decoding.queued:
+            decoding.queued = True
+            self._waiting.append(decoding)
+            self._schedule()
+
+    def wake(self, waiter: asyncio.Future[None]) -> None:
+        """Let the session go on that waits for the end of its request."""
+        self._ended.append(waiter)
+        self._schedule()
+
+    def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
-        waiting = self._waiting
+        ended, waiting = self._ended, self._waiting
+        for _ in range(min(len(ended), WAKE_UPS)):
+            waiter = ended.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
         until = now_ns() + SLICE_NS * (1 + len(waiting) // _BACKLOG)
         while waiting:
             decoding = waiting.popleft()
@@ -203,9 +219,9 @@ class DecodeQueue:
                 waiting.append(decoding)
             if now_ns() >= until:
                 break
-        self._scheduled = bool(waiting)
-        if waiting:
-            self._loop.call_soon(self._pump)
+        self._scheduled = False
+        if ended or waiting:
+            self._schedule()
 
 
 def _refusal(status: int, body: bytes) -> tuple[str, str]:

@@ -56,10 +56,12 @@ class Exchange:
         "stamps",
         "status",
         "waiter",
+        "wake",
     )
 
-    def __init__(self, waiter: asyncio.Future[None]) -> None:
+    def __init__(self, waiter: asyncio.Future[None], wake: Callable[[asyncio.Future[None]], None]) -> None:
         self.waiter = waiter
+        self.wake = wake
         self.on_pending: Callable[[], None] | None = None
         self.connection: Connection | None = None
         self.attempts = 0
@@ -191,8 +193,7 @@ class Exchange:
     def _wake(self) -> None:
         self.connection = None
         self.on_pending = None
-        if not self.waiter.done():
-            self.waiter.set_result(None)
+        self.wake(self.waiter)
 
 
 class Connection(asyncio.BufferedProtocol):
