@@ -38,11 +38,9 @@ async def resolve(target: Target, head: RequestHead) -> tuple[str, ...]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(head.host, head.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        place = f"target {target.name!r}"
-        raise EndpointError(
-            place, f"can't resolve {head.host}: {error.strerror or error}", "check base_url"
-        ) from None
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label of the name is empty or too long
+        place, why = f"target {target.name!r}", getattr(error, "strerror", None) or error
+        raise EndpointError(place, f"can't resolve {head.host}: {why}", "check base_url") from None
     return tuple(dict.fromkeys(str(address[4][0]) for address in found))
 
 
