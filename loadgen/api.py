@@ -82,8 +82,7 @@ def run(scenario: Scenario, options: RunOptions) -> RunResult:
             targets = _with_simulator(scenario, stack)
         the_run = _Run(scenario, targets, options, begin)
         with asyncio.Runner(loop_factory=_loop_factory()) as loop:
-            loop.run(the_run.carry_out())
-        return the_run.result()
+            return loop.run(the_run.carry_out())
 
 
 def _with_simulator(scenario: Scenario, stack: contextlib.ExitStack) -> tuple[Target, ...]:
@@ -130,7 +129,7 @@ class _Run:
         self.journal: Journal | None = None
         self.progress = Progress(scenario.name, options.progress)
 
-    async def carry_out(self) -> None:
+    async def carry_out(self) -> RunResult:
         """Probe, make the folder, run the plan, write what is to be written."""
         queue = DecodeQueue(asyncio.get_running_loop())
         clients = [Client(t, h, queue) for t, h in zip(self.targets, self.heads, strict=True)]
@@ -152,6 +151,7 @@ class _Run:
         )
         with _interrupts(runner, self.progress):
             await runner.run()
+            return self._result()  # in here, so that one Ctrl-C too many does not cost the reports
 
     def _tick(self, runner: Runner, ticks: int) -> None:
         assert self.journal is not None and self.folder is not None  # noqa: S101, PT018  # made before
@@ -193,7 +193,7 @@ class _Run:
     def _header(self) -> bytes:
         return msgspec.json.encode(self.state(complete=False))
 
-    def result(self) -> RunResult:
+    def _result(self) -> RunResult:
         """Write the reports and close the folder."""
         folder, journal, runner = self.folder, self.journal, self.runner
         assert folder is not None and journal is not None and runner is not None  # noqa: S101, PT018

@@ -25,6 +25,9 @@ class _Program(click.Group):
             for problem in error.problems:
                 click.echo(f"Error: {problem}", err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:  # before or after the load: in it a run drains
+            click.echo("\nAborted!", err=True)
+            ctx.exit(130)
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,12 +95,13 @@ def run(scenario: Path, out: Path, no_probe: bool, quiet: bool, as_json: bool, *
     style = choose_style(quiet, sys.stderr.isatty)
     result = carry_out(_load(scenario, **options), RunOptions(out=out, probe=not no_probe, progress=style))
     if as_json:
-        click.echo((result.folder / "report.json").read_bytes())
+        click.echo((result.folder / "report.json").read_bytes(), nl=False)
     else:
         from loadgen.report.table import print_report
 
         print_report(result.report)
-        click.echo(f"{result.folder}", err=True)
+        if not quiet:
+            click.echo(f"{result.folder}", err=True)
     raise SystemExit(result.exit_code)
 
 
