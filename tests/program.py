@@ -1,0 +1,69 @@
+"""The program as its users meet it: a scenario file, a process, the files it leaves."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+PROGRAM = [sys.executable, "-m", "loadgen"]
+PROMPTS = "".join(json.dumps({"prompt": f"Count to {n}."}) + "\n" for n in range(50))
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a child: ours, without what would change its output."""
+    drop = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS")
+    return {k: v for k, v in os.environ.items() if k not in drop} | more
+
+
+def target(name: str, base_url: str | None = None, **keys: Any) -> dict[str, Any]:
+    """One [[targets]] table; its model is named like it."""
+    url = {} if base_url is None else {"base_url": base_url}
+    return {"name": name, "model": name, **url, **keys}
+
+
+def write_scenario(folder: Path, *targets: Mapping[str, Any], load: Mapping[str, Any], **keys: Any) -> Path:
+    """Write s.toml and its prompts; answers are asked for with at most 4 tokens."""
+    (folder / "prompts.jsonl").write_text(PROMPTS)
+    workload = {"source": "jsonl", "file": "prompts.jsonl", "output_tokens": 4}
+    tables = {"name": "s", "targets": list(targets), "workload": workload, "load": load}
+    path = folder / "s.toml"
+    path.write_text(tomli_w.dumps(tables | keys), "utf-8")
+    return path
+
+
+def loadgen(
+    *args: str | Path, env: Mapping[str, str] | None = None, before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end. before: called in the child before it begins."""
+    return subprocess.run(
+        [*PROGRAM, *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment() if env is None else env,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=before,
+    )
+
+
+def only_run(out: Path) -> Path:
+    """The folder of the one run below `out`."""
+    (run,) = [f for f in out.glob("*/*") if not f.is_symlink()]
+    return run
+
+
+def read_samples(run: Path) -> list[dict[str, Any]]:
+    """Every line of samples.jsonl; each must be whole."""
+    text = (run / "samples.jsonl").read_text("utf-8")
+    assert text == "" or text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def read_report(run: Path) -> Any:
+    return json.loads((run / "report.json").read_bytes())
