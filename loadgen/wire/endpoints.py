@@ -41,20 +41,23 @@ class Endpoint(NamedTuple):
 
 def error_text(body: Any) -> str:
     """Find the words of an error answer: OpenAI's `error.message`, FastAPI's `detail`, or all of it."""
-    if isinstance(body, dict):
-        for key in ("error", "message", "detail", "msg"):
-            value = body.get(key)
-            if isinstance(value, dict | list):
-                return error_text(value)
-            if isinstance(value, str) and value:
-                return value
+    while isinstance(body, dict):
+        values = (body.get(key) for key in ("error", "message", "detail", "msg"))
+        words = next((v for v in values if isinstance(v, dict | list) or (isinstance(v, str) and v)), None)
+        if words is None:
+            break
+        body = words
     if isinstance(body, str):
         return body
-    return orjson.dumps(body).decode()
+    try:
+        return orjson.dumps(body).decode()
+    except orjson.JSONEncodeError:  # nested deeper, or a number larger, than it writes
+        return "an error that can't be shown"
 
 
 def _int(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """Take a count of tokens; what is none, or beyond every sum that is made of it, is left out."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
 
 
 def _detail(usage: Mapping[str, Any], table: str, key: str) -> int | None:

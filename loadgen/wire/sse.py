@@ -5,8 +5,9 @@ Format: WHATWG HTML, section 9.2 "Server-sent events". Decoding runs off the sta
 Most events of an answer differ in one JSON string only. The first such event is parsed in full and
 becomes a template (the bytes before and after that string); the run of events that follow it is then
 split in one step and only the strings are parsed. This is exact: the template is proven by parsing it
-with another string in place, and a run counts only if its strings, parsed as one JSON array, are
-strings and exactly as many as the pieces, so that no piece can hold anything but the one string.
+with an empty string in place, and a run counts only if its strings, parsed as one JSON array, are strings
+and exactly as many as the pieces: a piece that holds more has more quotes, hence more strings, unless
+another ends in a backslash and hides the quote after it; then each is parsed on its own.
 """
 
 import json
@@ -27,7 +28,6 @@ MAX_BODY_BYTES: Final = 256 << 20
 _BLANK_LINE: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _BOM: Final = b"\xef\xbb\xbf"
 _NEEDLE: Final = 16
-_MARK: Final = "loadgen"
 _MAX_UNUSED_TEMPLATES: Final = 8
 
 
@@ -38,18 +38,30 @@ class _Template(NamedTuple):
 
 
 def _loads(payload: bytes) -> Any:
-    """Parse JSON; what orjson refuses (lone surrogates, broken UTF-8) as leniently as SDKs do."""
+    """Parse JSON; what orjson refuses (lone surrogates, broken UTF-8) as leniently as SDKs do.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply.
+    """
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError:
-        return json.loads(payload.decode("utf-8", "replace"))
+        try:
+            lenient = json.dumps(json.loads(payload.decode("utf-8", "replace")), ensure_ascii=False)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        # a lone surrogate becomes "?", still one character: no file could hold it
+        return json.loads(lenient.encode("utf-8", "replace"))
 
 
 def _strings(pieces: list[bytes]) -> list[str] | None:
     """Parse pieces as the insides of JSON strings; None unless each is exactly one string."""
+    joined = b'","'.join(pieces)
     try:
-        texts: list[str] = orjson.loads(b'["' + b'","'.join(pieces) + b'"]')
+        texts: list[str] = orjson.loads(b'["' + joined + b'"]')
         "".join(texts)  # raises when one is not a string
+        if b'\\","' in joined:
+            texts = [orjson.loads(b'"' + piece + b'"') for piece in pieces]
     except (orjson.JSONDecodeError, TypeError):
         return None
     return texts if len(texts) == len(pieces) else None
@@ -66,6 +78,7 @@ class SseDecoder:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._tail = b""
+        self._tail_ns = 0  # the stamp of its last byte
         self._bytes = 0
         self._template: _Template | None = None
         self._unused_templates = 0
@@ -101,24 +114,24 @@ class SseDecoder:
             return
         self._bytes += len(data)
         if self._tail:
-            ends = ends + len(self._tail)
+            # it may hold an event that waited for the byte after its last CR
+            ends = np.concatenate(([0], ends)) + len(self._tail)
+            stamps_ns = np.concatenate(([self._tail_ns], stamps_ns))
             data = self._tail + data
         pos = self._scan(data)
         self._tail = data[pos:]
-        if len(self._tail) > MAX_EVENT_BYTES:
-            self.error = ("bad_stream", f"an event is larger than {MAX_EVENT_BYTES >> 20} MB")
-        elif self._bytes > MAX_BODY_BYTES:
-            self.error = ("bad_stream", f"the answer is larger than {MAX_BODY_BYTES >> 20} MB")
+        if self._tail:
+            self._tail_ns = int(stamps_ns[ends.searchsorted(len(data))])
+        self._check_size()
         if self._ends:
             reads = ends.searchsorted(np.array(self._ends, np.int64))
             self._slices.append((stamps_ns[reads], np.array(self._chars, np.int64)))
             self._ends, self._chars = [], []
 
-    def finish(self, stamp_ns: int) -> None:
-        """End the stream; an event that lacks only its blank line still counts (stamp: the last read's)."""
-        if self._tail.strip() and self.error is None:
-            tail, self._tail = self._tail, b""
-            self.feed(tail + b"\n\n", np.array([len(tail) + 2], np.int64), np.array([stamp_ns], np.int64))
+    def finish(self) -> None:
+        """End the stream; an event that lacks only its blank line still counts, one cut short does not."""
+        if self.error is None and self._tail.strip():
+            self._last_event()
         if len(self._slices) == 1:
             self.event_ns, self.event_chars = self._slices[0]
         elif self._slices:
@@ -126,6 +139,20 @@ class SseDecoder:
             self.event_chars = np.concatenate([s[1] for s in self._slices])
         if self._first_answer is not None:
             self.first_answer_ns = int(self.event_ns[self._first_answer])
+
+    def _check_size(self) -> None:
+        if self.error is not None:
+            return
+        if len(self._tail) > MAX_EVENT_BYTES:
+            self.error = ("bad_stream", f"an event is larger than {MAX_EVENT_BYTES >> 20} MB")
+        elif self._bytes > MAX_BODY_BYTES:
+            self.error = ("bad_stream", f"the answer is larger than {MAX_BODY_BYTES >> 20} MB")
+
+    def _last_event(self) -> None:
+        cut_short, events = _BLANK_LINE.search(self._tail) is None, self.events
+        self.feed(b"\n\n", np.array([2], np.int64), np.array([self._tail_ns], np.int64))
+        if cut_short and self.error is not None and self.error[0] == "bad_stream":
+            self.error, self.events = None, events
 
     def _scan(self, data: bytes) -> int:
         """Decode every complete event of `data`; return the offset of what is left."""
@@ -201,7 +228,7 @@ class SseDecoder:
     def _event(self, raw: bytes, end: int) -> None:
         """Decode one event in full; `end` is the offset at which it was complete."""
         name, payload = _fields(raw)
-        if payload is None:
+        if not payload:  # a comment; other fields only; or `data:` with nothing, which the format ignores too
             self.events += bool(raw.strip())
             return
         if payload == b"[DONE]":
@@ -211,19 +238,22 @@ class SseDecoder:
         try:
             body = _loads(payload)
         except ValueError:
+            if name == b"error":
+                self.error = ("error_in_stream", payload.decode("utf-8", "replace"))
+                return
             self.error = ("bad_stream", f"event {self.events} is not JSON: {_snippet(payload)}")
-            return
-        if not isinstance(body, dict):
-            self.error = ("bad_stream", f"event {self.events} is not a JSON object: {_snippet(payload)}")
             return
         if name == b"error":
             self.error = ("error_in_stream", error_text(body))
+            return
+        if not isinstance(body, dict):
+            self.error = ("bad_stream", f"event {self.events} is not a JSON object: {_snippet(payload)}")
             return
         piece = self._endpoint.read(body)
         if piece.error is not None:
             self.error = ("error_in_stream", piece.error)
             return
-        self.response_id = piece.response_id or self.response_id
+        self.response_id = self.response_id or piece.response_id
         self.finish_reason = piece.finish or self.finish_reason
         self.usage = piece.usage or self.usage
         if chars := len(piece.answer) + len(piece.reasoning):
@@ -234,18 +264,23 @@ class SseDecoder:
                 self._make_template(raw, piece)
 
     def _make_template(self, raw: bytes, piece: Piece) -> None:
-        """Make `raw` the template if it is proven that only its text can differ."""
+        """Make `raw` the template if it is proven that only its text can differ.
+
+        The proof is the same event with an empty string: no output may be left, and nothing else may change.
+        """
         self._template = None
         if bool(piece.answer) == bool(piece.reasoning) or piece.finish or piece.usage:
             return
+        if raw.endswith(b"\r"):  # where such an event ends depends on the byte that follows
+            return
         text = piece.answer or piece.reasoning
-        marked = piece._replace(answer=_MARK) if piece.answer else piece._replace(reasoning=_MARK)
+        silent = piece._replace(answer="", reasoning="")
         for found in _text_pattern(self._endpoint.text_keys).finditer(raw):
             if found.start(1) < _NEEDLE or _loads(b'"' + found[1] + b'"') != text:
                 continue
             prefix, suffix = raw[: found.start(1)], raw[found.end(1) :]
-            other = _fields(prefix + _MARK.encode() + suffix)[1]
-            if other is not None and self._endpoint.read(_loads(other)) == marked:
+            other = _fields(prefix + suffix)[1]
+            if other is not None and self._endpoint.read(_loads(other)) == silent:
                 self._template = _Template(prefix, suffix, bool(piece.answer))
                 self._unused_templates += 1  # back to 0 once it serves
                 return
@@ -253,7 +288,7 @@ class SseDecoder:
 
 def _fields(raw: bytes) -> tuple[bytes, bytes | None]:
     """Split one event into its name and its data (None when it has no data field)."""
-    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2:
+    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
         return b"", raw[6:-2].strip()
     name = b""
     data: list[bytes] = []

@@ -1,0 +1,169 @@
+"""Recorded streams in the shapes of real servers → what the decoder must read in each."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from loadgen.wire.endpoints import ENDPOINTS
+from loadgen.wire.sse import SseDecoder
+from loadgen.wire.timeline import Usage
+
+STREAMS = {path.stem: path.read_bytes() for path in (Path(__file__).parent / "streams").glob("*.sse")}
+CHAT = ENDPOINTS["chat"]
+
+
+class Reading(NamedTuple):
+    """chars: of each output event; reasoning: how many are nothing else; answer: index of the first other."""
+
+    chars: list[int]
+    events: int
+    reasoning: int = 0
+    answer: int | None = 0
+    finish: str | None = "stop"
+    usage: Usage | None = None
+    first_tokens: int | None = None
+    id: str | None = None
+    done: bool = True
+    error: tuple[str, str] | None = None
+
+
+VLLM, LLAMA, OPENAI, GEN = "chatcmpl-9a1", "chatcmpl-Lk3", "chatcmpl-Cx", "gen-17"
+TABLE = {
+    "vllm": Reading([3, 4, 8, 16], 8, usage=Usage(24, 12), id=VLLM),
+    "vllm_continuous_usage": Reading(
+        [7, 6, 14], 6, finish="length", usage=Usage(9, 8, cached_tokens=0), first_tokens=3, id=VLLM
+    ),
+    "vllm_reasoning_content": Reading(
+        [8, 8, 5, 1], 7, reasoning=2, answer=2, usage=Usage(5, 7, reasoning_tokens=4), id=VLLM
+    ),
+    "vllm_error": Reading(
+        [2],
+        3,
+        finish=None,
+        id=VLLM,
+        error=("error_in_stream", "EngineCore encountered an issue."),
+        done=False,
+    ),
+    "object_error": Reading(
+        [2], 2, finish=None, id=VLLM, error=("error_in_stream", "out of memory"), done=False
+    ),
+    "event_error": Reading(
+        [4], 3, finish=None, id=LLAMA, error=("error_in_stream", "context shift is disabled"), done=False
+    ),
+    "error_words": Reading(
+        [1], 2, finish=None, id=VLLM, error=("error_in_stream", "upstream went away"), done=False
+    ),
+    "llama_cpp": Reading([4, 5, 2, 5], 7, finish="length", usage=Usage(31, 4, cached_tokens=30), id=LLAMA),
+    "llama_cpp_python": Reading([1, 2, 2], 5, id="chatcmpl-5f"),
+    "llama_cpp_python_interrupted": Reading([1, 2], 3, finish=None, id="chatcmpl-5f"),
+    "litellm": Reading([3, 2, 1], 5, usage=Usage(14, 3), id="chatcmpl-lite"),
+    "transformers": Reading([2, 6], 4, usage=Usage(8, 2), id="r7", done=False),
+    "openai": Reading([5, 6, 1], 6, usage=Usage(9, 131, cached_tokens=0, reasoning_tokens=128), id=OPENAI),
+    "openai_refusal": Reading([7, 6], 4, id=OPENAI),
+    "openai_tool_calls": Reading([7, 2, 13, 6], 6, finish="tool_calls", usage=Usage(60, 22), id=OPENAI),
+    "function_call": Reading([1, 7], 3, finish="function_call", id=VLLM),
+    "azure": Reading([3, 1], 5, id=OPENAI),
+    "openrouter_reasoning": Reading([2, 4, 3], 7, reasoning=2, answer=2, usage=Usage(10, 6), id=GEN),
+    "reasoning_under_both_names": Reading([3, 3, 4, 2], 5, reasoning=3, answer=3, id=VLLM),
+    "answer_and_reasoning_at_once": Reading([2, 8, 1], 4, reasoning=1, answer=1, id=VLLM),
+    "several_choices": Reading([3, 4, 3], 7, finish="length", id=VLLM),
+    "pings": Reading([1, 1], 9, id=VLLM),
+    "crlf": Reading([1, 2, 3], 5, id=VLLM),
+    "cr": Reading([1, 2, 3], 5, id=VLLM),
+    "mixed_line_ends": Reading([1, 1, 1, 1, 1], 6, id=VLLM, done=False),
+    "byte_order_mark": Reading([1, 1], 3, id=VLLM),
+    "other_fields": Reading([1, 1, 1], 4, id=VLLM),
+    "multi_line_data": Reading([3, 3], 3, id=VLLM, done=False),
+    "no_space": Reading([1, 1, 1], 5, id=VLLM),
+    "no_final_blank_line": Reading([1, 1, 2], 3, id=VLLM, done=False),
+    "cut_in_an_event": Reading([1, 1], 2, finish=None, id=VLLM, done=False),
+    "escapes": Reading([4, 1, 1, 1, 2, 2, 2, 5], 9, id=VLLM),
+    "lone_surrogates": Reading([1, 1, 1, 2, 1], 6, id=VLLM),
+    "broken_utf8": Reading([1, 1, 2, 1], 5, id=VLLM),
+    "whole_answer_in_one_event": Reading([10], 1, usage=Usage(3, 4), first_tokens=4, id=VLLM),
+    "no_output": Reading([], 3, answer=None, id=VLLM),
+    "not_json": Reading(
+        [1],
+        2,
+        finish=None,
+        id=VLLM,
+        done=False,
+        error=("bad_stream", "event 2 is not JSON: '<html>oops</html>'"),
+    ),
+    "not_an_object": Reading(
+        [1],
+        2,
+        finish=None,
+        id=VLLM,
+        done=False,
+        error=("bad_stream", "event 2 is not a JSON object: '[1, 2]'"),
+    ),
+}
+
+
+def whole(data: bytes) -> list[bytes]:
+    return [data]
+
+
+def byte_by_byte(data: bytes) -> list[bytes]:
+    return [data[i : i + 1] for i in range(len(data))]
+
+
+def by_lines(data: bytes) -> list[bytes]:
+    return data.splitlines(keepends=True)
+
+
+def decoded(slices: list[bytes]) -> SseDecoder:
+    """Feed each slice on its own, as one read whose stamp is the number of bytes so far."""
+    decoder = SseDecoder(CHAT)
+    at = 0
+    for data in slices:
+        at += len(data)
+        decoder.feed(data, np.array([len(data)], np.int64), np.array([at], np.int64))
+    decoder.finish()
+    return decoder
+
+
+def reading(decoder: SseDecoder) -> Reading:
+    answer = decoder.first_answer_ns
+    return Reading(
+        chars=decoder.event_chars.tolist(),
+        events=decoder.events,
+        reasoning=decoder.reasoning_events,
+        answer=None if answer is None else decoder.event_ns.tolist().index(answer),
+        finish=decoder.finish_reason,
+        usage=decoder.usage,
+        first_tokens=decoder.first_event_tokens,
+        id=decoder.response_id,
+        done=decoder.done,
+        error=decoder.error,
+    )
+
+
+def test_every_recording_has_a_row() -> None:
+    assert sorted(TABLE) == sorted(STREAMS)
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("cut", [byte_by_byte, by_lines])
+def test_a_recording_is_read_as_the_table_says(name: str, cut: Any) -> None:
+    assert reading(decoded(cut(STREAMS[name]))) == TABLE[name]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_recording_that_came_in_one_read(name: str) -> None:
+    row = TABLE[name]
+    # one stamp for all: whatever the first answer is, its instant is that of the first event
+    expected = row._replace(answer=None if row.answer is None else 0)
+    decoder = decoded(whole(STREAMS[name]))
+    assert reading(decoder) == expected
+    assert set(decoder.event_ns.tolist()) <= {len(STREAMS[name])}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_fast_path_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = decoded(whole(STREAMS[name]))
+    monkeypatch.setattr(SseDecoder, "_make_template", lambda *_: None)
+    assert reading(decoded(whole(STREAMS[name]))) == reading(fast)
