@@ -164,7 +164,7 @@ def describe_load(load: dict[str, Any]) -> str:
         if value in (None, 0, "", [], {}):
             continue
         name, unit = (key[:-2], " s") if key.endswith("_s") else (key, "")
-        text = f"{value:,g}" if isinstance(value, int | float) else str(value)
+        text = f"{value:,.12g}" if isinstance(value, int | float) else str(value)
         parts.append(f"{name.replace('_', ' ')} {clean(text)}{unit}")
     return ", ".join(parts)
 
