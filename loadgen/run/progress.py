@@ -5,9 +5,9 @@ general one takes milliseconds, which the stopwatch would see. The bytes are wri
 terminal that has been stopped (Ctrl-S) stops no stream.
 """
 
+import contextlib
 import os
 import queue
-import shutil
 import threading
 from collections.abc import Callable
 from typing import Final, Literal
@@ -30,9 +30,12 @@ class _Teletype:
         self._thread = threading.Thread(target=self._write, name="progress", daemon=True)
         self._thread.start()
 
-    def put(self, text: str) -> None:
-        if self._texts.qsize() < _MAX_QUEUED:
+    def put(self, text: str, *, always: bool = False) -> bool:
+        """Hand over a text; return whether it will be shown."""
+        taken = always or self._texts.qsize() < _MAX_QUEUED
+        if taken:
             self._texts.put(text)
+        return taken
 
     def close(self) -> None:
         self._texts.put(None)
@@ -54,6 +57,7 @@ class Progress:
     def __init__(self, name: str, style: Style, fd: int = 2) -> None:
         self._name = name
         self._style = style
+        self._fd = fd
         self._teletype = _Teletype(fd) if style != "none" else None
         self._drawn = 0
         self._last = (0, [0], [0])
@@ -61,9 +65,10 @@ class Progress:
         self._rates: list[tuple[float, float]] = []
 
     def message(self, text: str) -> None:
-        """Show one line of text above the block."""
+        """Show one line of text above the block, which comes again with the next update."""
         if self._teletype is not None:
-            self._teletype.put(text + "\n")
+            self._teletype.put(f"{self._clear()}{text}\n", always=True)
+            self._drawn = 0
 
     def update(self, runner: Runner) -> None:
         """Show the state of now."""
@@ -71,28 +76,30 @@ class Progress:
             return
         elapsed_s = runner.elapsed_ns / NS_PER_S
         if self._style == "live":
-            self._teletype.put(self._block(runner, elapsed_s))
+            rows = self._block(runner, elapsed_s)
+            up = f"\x1b[{self._drawn}A" if self._drawn else ""
+            if self._teletype.put(up + "".join(f"\x1b[2K{row}\n" for row in rows)):
+                self._drawn = len(rows)
         elif elapsed_s >= self._next_line_s:
             self._next_line_s += LINE_EVERY_S
-            for line in self._lines(runner, elapsed_s):
-                self._teletype.put(line + "\n")
+            self._teletype.put("".join(f"{line}\n" for line in self._lines(runner, elapsed_s)))
 
     def close(self) -> None:
         """Clear the block; what comes next is the result."""
         if self._teletype is None:
             return
-        if self._drawn:
-            self._teletype.put(f"\x1b[{self._drawn}A\x1b[J")
+        self._teletype.put(self._clear(), always=True)
         self._teletype.close()
 
-    def _block(self, runner: Runner, elapsed_s: float) -> str:
-        width = max(40, shutil.get_terminal_size().columns)
+    def _clear(self) -> str:
+        return f"\x1b[{self._drawn}A\x1b[J" if self._drawn else ""
+
+    def _block(self, runner: Runner, elapsed_s: float) -> list[str]:
         rows = [self._head(runner, elapsed_s), *self._table(runner)]
         if errors := _errors(runner):
             rows.append("errors: " + errors)
-        text = f"\x1b[{self._drawn}A" if self._drawn else ""
-        self._drawn = len(rows)
-        return text + "".join(f"\x1b[2K{row[: width - 1]}\n" for row in rows)
+        width = _columns(self._fd)
+        return [row[: width - 1] for row in rows]
 
     def _head(self, runner: Runner, elapsed_s: float) -> str:
         share, left = _remaining(runner)
@@ -148,6 +155,14 @@ class Progress:
             )
             for i, (client, r) in enumerate(zip(runner.clients, recorders, strict=True))
         ]
+
+
+def _columns(fd: int) -> int:
+    """Return the width of the terminal at `fd`; standard output may be another or none."""
+    with contextlib.suppress(OSError):
+        if columns := os.get_terminal_size(fd).columns:
+            return columns
+    return 80
 
 
 def _ms(value: float | None) -> str:
