@@ -1,0 +1,164 @@
+"""On a terminal: the live block is drawn over itself and cleared, messages stay, colour can be refused."""
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.endpoint import Endpoint, stream
+from tests.program import PROGRAM, environment, target, write_scenario
+
+COLUMNS = 100
+
+
+class Screen:
+    """As much of a terminal as the program uses: lines, cursor up, erase below, erase line."""
+
+    def __init__(self, columns: int = COLUMNS) -> None:
+        self.lines = [""]
+        self.row = 0
+        self.columns = columns
+        self.seen: list[str] = []
+
+    def feed(self, text: str) -> None:
+        for part in re.findall(r"\x1b\[[0-9;]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", text):
+            if part == "\n":
+                self.row += 1
+                self.lines += [""] * (self.row + 1 - len(self.lines))
+            elif part.startswith("\x1b"):
+                self._control(part[-1], part[2:-1])
+            elif part != "\r":
+                self.lines[self.row] += part
+                assert len(self.lines[self.row]) <= self.columns, "a line would wrap"
+                self.seen.append(part)
+
+    def _control(self, name: str, number: str) -> None:
+        if name == "A":
+            self.row -= int(number)
+            assert self.row >= 0
+        elif name == "J":
+            self.lines = [*self.lines[: self.row], ""]
+        elif name == "K":
+            assert number == "2"
+            self.lines[self.row] = ""
+        else:
+            assert name == "m", f"unexpected escape {name!r}"
+
+
+def on_a_terminal(
+    *args: str | Path,
+    only_stderr: bool = False,
+    at: Callable[[str, subprocess.Popen[bytes]], None] = lambda _text, _process: None,
+    **env: str,
+) -> tuple[int, str, str]:
+    """Run the program on a pseudo-terminal; return exit code, what the terminal got, standard output.
+
+    at: called with everything so far whenever something comes.
+    """
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
+    process = subprocess.Popen(
+        [*PROGRAM, *map(str, args)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if only_stderr else slave,
+        stderr=slave,
+        env=environment(**{"TERM": "xterm-256color"} | env),
+    )
+    os.close(slave)
+    text = b""
+    try:
+        while data := _read(master):
+            text += data
+            at(text.decode("utf-8", "replace"), process)
+        out = process.stdout.read() if process.stdout else b""
+        return process.wait(30), text.decode(), out.decode()
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(master)
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, 65536)
+    except OSError:  # how Linux says that the other side is closed
+        return b""
+
+
+def test_the_block_is_shown_and_cleared(tmp_path: Path) -> None:
+    with Endpoint(lambda _: stream(3, gap_s=0.05)) as endpoint:
+        targets = [target(name, endpoint.base_url) for name in ("one", "two")]
+        load = {"concurrency": 2, "duration": "1300ms", "warmup": "600ms"}
+        path = write_scenario(tmp_path, *targets, load=load)
+        code, text, _ = on_a_terminal("run", path, "--out", tmp_path / "out")
+    assert code == 0
+    screen = Screen()
+    screen.feed(text)
+    shown = "\n".join(screen.seen)
+    for told in ("s  warming up", "s  measuring", "one  ", "two  ", "TTFT p50", "█", "in flight"):
+        assert told in shown
+    rest = "\n".join(screen.lines)
+    assert "measuring" not in rest
+    assert "in flight" not in rest
+    assert rest.count("requests ok") == 1
+
+
+def test_the_block_when_only_standard_error_is_a_terminal(tmp_path: Path) -> None:
+    with Endpoint(lambda _: stream(3, gap_s=0.05)) as endpoint:
+        path = write_scenario(tmp_path, target("a" * 150, endpoint.base_url), load={"duration": "800ms"})
+        args = ("run", path, "--out", tmp_path / "out", "--json")
+        code, text, out = on_a_terminal(*args, only_stderr=True)
+    assert code == 0
+    assert out.startswith('{\n "format": 1')
+    screen = Screen()
+    screen.feed(text)
+    assert any("measuring" in part for part in screen.seen)
+    assert max(len(part) for part in screen.seen) == COLUMNS - 1  # all of the width, and no more
+    assert not "".join(screen.lines).strip()
+
+
+def test_a_message_stays_above_the_block(tmp_path: Path) -> None:
+    told = "stopping: waiting up to 5s for what is in flight (Ctrl-C again cuts it off)"
+    sent: list[int] = []
+
+    def interrupt(text: str, process: subprocess.Popen[bytes]) -> None:
+        if "measuring" in text and not sent:
+            sent.append(1)
+            process.send_signal(signal.SIGINT)
+
+    with Endpoint(lambda _: stream(4, gap_s=0.4)) as endpoint:
+        load = {"concurrency": 3, "duration": "30s", "grace": "5s"}
+        path = write_scenario(tmp_path, target("a", endpoint.base_url), load=load)
+        code, text, _ = on_a_terminal("run", path, "--out", tmp_path / "out", "--no-probe", at=interrupt)
+    assert code == 130
+    screen = Screen()
+    screen.feed(text)
+    assert any("draining" in part for part in screen.seen)  # the block was drawn again after it
+    assert screen.lines[0].strip("\r") == told
+    assert "draining" not in "\n".join(screen.lines)
+    assert "measuring" not in "\n".join(screen.lines)
+
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*[34][0-9][0-9;]*m")
+
+
+@pytest.mark.parametrize(
+    ("env", "coloured", "live"),
+    [({}, True, True), ({"NO_COLOR": "1"}, False, True), ({"TERM": "dumb"}, False, False)],
+    ids=["a terminal", "NO_COLOR", "a dumb terminal"],
+)
+def test_colour(tmp_path: Path, env: dict[str, str], coloured: bool, live: bool) -> None:
+    with Endpoint(lambda _: stream(3, gap_s=0.05)) as endpoint:
+        path = write_scenario(tmp_path, target("a", endpoint.base_url), load={"duration": "700ms"})
+        code, text, _ = on_a_terminal("run", path, "--out", tmp_path / "out", **env)
+    assert code == 0
+    assert bool(COLOUR.search(text)) == coloured
+    assert ("\x1b[2K" in text) == live
