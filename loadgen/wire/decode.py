@@ -34,6 +34,7 @@ class Decoding:
     __slots__ = (
         "_body",
         "_deliver",
+        "_delivered",
         "_inflate",
         "_mode",
         "_redact",
@@ -60,6 +61,7 @@ class Decoding:
         self._timeouts = timeouts
         self._redact = redact
         self._deliver = deliver
+        self._delivered = False
 
     def step(self) -> bool:
         """Decode the oldest reads; return whether there is more to do now."""
@@ -68,7 +70,9 @@ class Decoding:
             self._decode(*exchange.take())
             if exchange.marks:
                 return True
-        if exchange.done_ns is not None:
+        # once: a stream that was still queued when it ended is queued again by the one who sent it
+        if exchange.done_ns is not None and not self._delivered:
+            self._delivered = True
             self._deliver(self._timeline(exchange.done_ns))
         return False
 
@@ -78,9 +82,11 @@ class Decoding:
             self._decode(*self.exchange.take())
 
     def _decode(self, data: bytes, ends: Int64s, stamps_ns: Int64s) -> None:
+        if not data:  # perhaps not even the headers are complete
+            return
         if not self._mode:
             self._choose_mode()
-        if self._inflate is not None and data:
+        if self._inflate is not None:
             data, ends = self._inflated(data, ends)
         if self._mode == "sse":
             self.sse.feed(data, ends, stamps_ns)
@@ -119,7 +125,7 @@ class Decoding:
         outcome, error = self._outcome(done_ns)
         return Timeline(
             outcome=outcome,
-            error=self._redact(_shorten(error)) if error else None,
+            error=_shorten(self._redact(error)) if error else None,
             status=exchange.status,
             connect_start_ns=exchange.connect_start_ns,
             connected_ns=exchange.connected_ns,
@@ -132,8 +138,8 @@ class Decoding:
             events=sse.events,
             reasoning_events=sse.reasoning_events,
             first_event_tokens=sse.first_event_tokens,
-            response_id=sse.response_id,
-            finish_reason=sse.finish_reason,
+            response_id=self._redact(sse.response_id) if sse.response_id else None,
+            finish_reason=self._redact(sse.finish_reason) if sse.finish_reason else None,
             usage=sse.usage,
             attempts=max(1, exchange.attempts),
         )
@@ -160,13 +166,14 @@ class Decoding:
     def _late(self, done_ns: int) -> str | None:
         """Judge the time-outs by the stamps, so that the outcome does not hang on when the sweep came by."""
         sent, limits, events = self.exchange.sent_ns or 0, self._timeouts, self.sse.event_ns
-        if done_ns - sent > limits.total_ns:
+        if done_ns - sent >= limits.total_ns:
             return f"not done within total = {format_duration(limits.total_ns)}"
-        if len(events) and int(events[0]) - sent > limits.first_token_ns:
+        # the end counts like an event: nobody knew that no token would come any more
+        if (int(events[0]) if len(events) else done_ns) - sent >= limits.first_token_ns:
             return f"no token within first_token = {format_duration(limits.first_token_ns)}"
         # only an answer that took longer than that can hold such a gap
-        suspicious = done_ns - sent > limits.between_tokens_ns and len(events) > 1
-        if suspicious and int(np.diff(events).max()) > limits.between_tokens_ns:
+        suspicious = done_ns - sent >= limits.between_tokens_ns and len(events)
+        if suspicious and int(np.diff(events, append=done_ns).max()) >= limits.between_tokens_ns:
             return f"no token within between_tokens = {format_duration(limits.between_tokens_ns)}"
         return None
 

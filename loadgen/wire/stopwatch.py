@@ -144,12 +144,14 @@ class Exchange:
         if self.header_bytes > MAX_HEADER_BYTES:
             self.fail("bad_stream", f"the answer's headers are larger than {MAX_HEADER_BYTES >> 10} KB")
             return
+        if self.answered:  # a trailer decides nothing any more
+            return
         name = name.lower()
         if name == b"content-type":
             self.content_type = value.lower()
         elif name == b"content-encoding":
             self.content_encoding = value.lower().strip()
-        elif name in (b"content-length", b"transfer-encoding"):
+        elif name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value.lower()):
             self.framed = True
 
     def on_headers_complete(self) -> None:
@@ -282,14 +284,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """The server has closed its side."""
-        self._ended(now_ns(), "the server closed the connection")
+        self._ended(now_ns(), None)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._ended(
-            now_ns(), f"the connection was lost: {exc}" if exc else "the server closed the connection"
-        )
+        self._ended(now_ns(), exc)
         self.close()
 
     def pause_writing(self) -> None:
@@ -298,14 +298,15 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """See pause_writing."""
 
-    def _ended(self, stamp: int, how: str) -> None:
+    def _ended(self, stamp: int, exc: Exception | None) -> None:
         exchange = self.exchange
         if exchange is None:
             return
-        if exchange.answered and not exchange.framed:
+        if exchange.answered and not exchange.framed and exc is None:
             exchange.finish(stamp)  # a body that ends with the connection
         else:
             where = "in the middle of the answer" if exchange.answered else "before it answered"
+            how = f"the connection was lost ({exc})" if exc else "the server closed the connection"
             exchange.fail("disconnected", f"{how} {where}", stamp)
 
     def _bad_framing(self, exchange: Exchange, error: Exception) -> None:
