@@ -1,70 +1,24 @@
 """Server-sent events → output events with the instant of the read that completed each.
 
-Format: WHATWG HTML, section 9.2 "Server-sent events". Decoding runs off the stamping path.
-
-Most events of an answer differ in one JSON string only. The first such event is parsed in full and
-becomes a template (the bytes before and after that string); the run of events that follow it is then
-split in one step and only the strings are parsed. This is exact: the template is proven by parsing it
-with an empty string in place, and a run counts only if its strings, parsed as one JSON array, are strings
-and exactly as many as the pieces: a piece that holds more has more quotes, hence more strings, unless
-another ends in a backslash and hides the quote after it; then each is parsed on its own.
+Format: WHATWG HTML, section 9.2 "Server-sent events". Decoding runs off the stamping path, and most events
+take the short cut of `wire.template`.
 """
 
-import json
 import re
-from functools import lru_cache
-from itertools import accumulate, count
-from operator import add
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
-import orjson
 
 from loadgen.wire.endpoints import Endpoint, Piece, error_text
+from loadgen.wire.event import fields, loads, snippet
+from loadgen.wire.template import Template, prove, split
 from loadgen.wire.timeline import NO_EVENTS, Int64s, Usage
 
 MAX_EVENT_BYTES: Final = 4 << 20
 MAX_BODY_BYTES: Final = 256 << 20
 _BLANK_LINE: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _BOM: Final = b"\xef\xbb\xbf"
-_NEEDLE: Final = 16
 _MAX_UNUSED_TEMPLATES: Final = 8
-
-
-class _Template(NamedTuple):
-    prefix: bytes
-    suffix: bytes
-    answer: bool
-
-
-def _loads(payload: bytes) -> Any:
-    """Parse JSON; what orjson refuses (lone surrogates, broken UTF-8) as leniently as SDKs do.
-
-    Raises:
-        ValueError: it is not JSON, or nested too deeply.
-    """
-    try:
-        return orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        try:
-            lenient = json.dumps(json.loads(payload.decode("utf-8", "replace")), ensure_ascii=False)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-        # a lone surrogate becomes "?", still one character: no file could hold it
-        return json.loads(lenient.encode("utf-8", "replace"))
-
-
-def _strings(pieces: list[bytes]) -> list[str] | None:
-    """Parse pieces as the insides of JSON strings; None unless each is exactly one string."""
-    joined = b'","'.join(pieces)
-    try:
-        texts: list[str] = orjson.loads(b'["' + joined + b'"]')
-        "".join(texts)  # raises when one is not a string
-        if b'\\","' in joined:
-            texts = [orjson.loads(b'"' + piece + b'"') for piece in pieces]
-    except (orjson.JSONDecodeError, TypeError):
-        return None
-    return texts if len(texts) == len(pieces) else None
 
 
 class SseDecoder:
@@ -80,7 +34,7 @@ class SseDecoder:
         self._tail = b""
         self._tail_ns = 0  # the stamp of its last byte
         self._bytes = 0
-        self._template: _Template | None = None
+        self._template: Template | None = None
         self._unused_templates = 0
         self._ends: list[int] = []
         self._chars: list[int] = []
@@ -181,38 +135,20 @@ class SseDecoder:
             pos = end
         return pos
 
-    def _run(self, data: bytes, pos: int, template: _Template) -> int:
+    def _run(self, data: bytes, pos: int, template: Template) -> int:
         """Decode the events that fit the template, from `pos` on; return the offset after them."""
-        prefix, suffix, answer = template
-        between = suffix + prefix
-        # a short needle is found several times faster than a long one; what it skips is checked after
-        needle, rest = prefix[-_NEEDLE:], between[:-_NEEDLE]
-        body = data[pos + len(prefix) :]
-        *pieces, last = body.split(needle)
-        cut = -len(rest)
-        inner = [p[:cut] for p in pieces]
-        if inner and not body.startswith(between.join(inner) + between):
-            # another kind of event stands inside one of the pieces: keep what comes before it
-            other = next(i for i, p in enumerate(pieces) if not p.endswith(rest))
-            last = pieces[other]
-            del inner[other:]
-        end = last.find(suffix)
-        if end >= 0:
-            inner.append(last[:end])
-        texts = _strings(inner)
-        if not texts:
+        found = split(data, pos, template)
+        if found is None:
             self._template = None
             return pos
+        ends, texts = found
         self._unused_templates = 0
         self.events += len(texts)
-        ends = list(
-            map(add, accumulate(map(len, inner)), count(pos + len(prefix) + len(suffix), len(between)))
-        )
         pos = ends[-1]
         if "" in texts:
             full = [(e, t) for e, t in zip(ends, texts, strict=True) if t]
             ends, texts = [e for e, _ in full], [t for _, t in full]
-        self._outputs_at(ends, list(map(len, texts)), answer)
+        self._outputs_at(ends, list(map(len, texts)), template.answer)
         return pos
 
     def _outputs_at(self, ends: list[int], chars: list[int], answer: bool) -> None:
@@ -227,7 +163,7 @@ class SseDecoder:
 
     def _event(self, raw: bytes, end: int) -> None:
         """Decode one event in full; `end` is the offset at which it was complete."""
-        name, payload = _fields(raw)
+        name, payload = fields(raw)
         if not payload:  # a comment; other fields only; or `data:` with nothing, which the format ignores too
             self.events += bool(raw.strip())
             return
@@ -236,18 +172,18 @@ class SseDecoder:
             return
         self.events += 1
         try:
-            body = _loads(payload)
+            body = loads(payload)
         except ValueError:
             if name == b"error":
                 self.error = ("error_in_stream", payload.decode("utf-8", "replace"))
                 return
-            self.error = ("bad_stream", f"event {self.events} is not JSON: {_snippet(payload)}")
+            self.error = ("bad_stream", f"event {self.events} is not JSON: {snippet(payload)}")
             return
         if name == b"error":
             self.error = ("error_in_stream", error_text(body))
             return
         if not isinstance(body, dict):
-            self.error = ("bad_stream", f"event {self.events} is not a JSON object: {_snippet(payload)}")
+            self.error = ("bad_stream", f"event {self.events} is not a JSON object: {snippet(payload)}")
             return
         piece = self._endpoint.read(body)
         if piece.error is not None:
@@ -264,51 +200,6 @@ class SseDecoder:
                 self._make_template(raw, piece)
 
     def _make_template(self, raw: bytes, piece: Piece) -> None:
-        """Make `raw` the template if it is proven that only its text can differ.
-
-        The proof is the same event with an empty string: no output may be left, and nothing else may change.
-        """
-        self._template = None
-        if bool(piece.answer) == bool(piece.reasoning) or piece.finish or piece.usage:
-            return
-        if raw.endswith(b"\r"):  # where such an event ends depends on the byte that follows
-            return
-        text = piece.answer or piece.reasoning
-        silent = piece._replace(answer="", reasoning="")
-        for found in _text_pattern(self._endpoint.text_keys).finditer(raw):
-            if found.start(1) < _NEEDLE or _loads(b'"' + found[1] + b'"') != text:
-                continue
-            prefix, suffix = raw[: found.start(1)], raw[found.end(1) :]
-            other = _fields(prefix + suffix)[1]
-            if other is not None and self._endpoint.read(_loads(other)) == silent:
-                self._template = _Template(prefix, suffix, bool(piece.answer))
-                self._unused_templates += 1  # back to 0 once it serves
-                return
-
-
-def _fields(raw: bytes) -> tuple[bytes, bytes | None]:
-    """Split one event into its name and its data (None when it has no data field)."""
-    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
-        return b"", raw[6:-2].strip()
-    name = b""
-    data: list[bytes] = []
-    for line in raw.splitlines():
-        field, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if field == b"data":
-            data.append(value)
-        elif field == b"event":
-            name = value
-    return name, b"\n".join(data).strip() if data else None
-
-
-def _snippet(payload: bytes) -> str:
-    text = payload[:120].decode("utf-8", "replace")
-    return repr(text + ("…" if len(payload) > 120 else ""))
-
-
-@lru_cache
-def _text_pattern(keys: tuple[str, ...]) -> re.Pattern[bytes]:
-    """Find the places where one of the keys has a string value; group 1 is the string's inside."""
-    names = b"|".join(re.escape(k.encode()) for k in keys)
-    return re.compile(rb'"(?:' + names + rb')"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
+        self._template = prove(raw, piece, self._endpoint)
+        if self._template is not None:
+            self._unused_templates += 1  # back to 0 once it serves
