@@ -188,7 +188,8 @@ class _Run:
         requests = self.plan.requests
         planned = None if requests is None else requests * self.plan.targets
         vitals = Vitals(loop_lag="") if runner is None else _vitals(runner.health)
-        return RunState(run, self.facts, Window(start, end), vitals, planned)
+        ran_out = () if runner is None else runner.ran_out
+        return RunState(run, self.facts, Window(start, end), vitals, planned, ran_out)
 
     def _header(self) -> bytes:
         return msgspec.json.encode(self.state(complete=False))

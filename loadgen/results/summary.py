@@ -61,6 +61,7 @@ class RunState(msgspec.Struct, frozen=True):
     """run.json: all that a report needs beside the samples. Written when the run starts and as it goes on.
 
     planned: requests that the plan has for the window, over all targets; None where only time ends it.
+    ran_out: targets that had no more to send before the window's end; theirs ended with their last answer.
     """
 
     run: Run
@@ -68,6 +69,11 @@ class RunState(msgspec.Struct, frozen=True):
     window: Window
     vitals: Vitals
     planned: int | None
+    ran_out: tuple[str, ...] = ()
+
+    def window_of(self, target: str) -> Window:
+        """Return the window of one target; it ends with the last answer where `end_ns` is None."""
+        return Window(self.window.start_ns, None) if target in self.ran_out else self.window
 
 
 def _round(value: float | None) -> float | None:
@@ -205,7 +211,9 @@ def _instrument(vitals: Vitals, recorder: Recorder, planned: int | None) -> Inst
 
 def build_report(state: RunState, recorder: Recorder) -> Report:
     """Make the report, still without its verdict."""
-    targets = tuple(target_report(f, recorder.targets[f.name], state.window) for f in state.targets)
+    targets = tuple(
+        target_report(f, recorder.targets[f.name], state.window_of(f.name)) for f in state.targets
+    )
     window_s = max((t.window_s for t in targets), default=0.0)
     return Report(
         format=FORMAT,

@@ -60,6 +60,8 @@ class Runner:
         self._seq = 0
         self._begun = [0] * len(clients)
         self._next = [plan.next_session] * len(clients)
+        self._places = [plan.target.tolist().count(i) for i in range(len(clients))]
+        self._ran_out: list[str] = []
 
     # what the view asks
 
@@ -81,6 +83,11 @@ class Runner:
     def begun(self, target: int) -> int:
         """Sessions of the window that a target has begun."""
         return self._begun[target]
+
+    @property
+    def ran_out(self) -> tuple[str, ...]:
+        """Targets that had no more to send before the window's end: their requests or prompts were used up."""
+        return tuple(self._ran_out)
 
     # the run
 
@@ -170,6 +177,10 @@ class Runner:
             )
             session = self._next[target]
             self._next[target] += self.plan.stride
+        self._places[target] -= 1
+        end = self.window_ns[1]
+        if not self._places[target] and not self._stop.is_set() and end is not None and intended_ns < end:
+            self._ran_out.append(client.target.name)
 
     def _window(self) -> tuple[int, int | None]:
         return self.window_ns
