@@ -1,8 +1,8 @@
 """The schedule of a run, laid down before it begins.
 
 Closed loop: `concurrency` places a target. Each place begins its first session at a planned time and its
-next one in the moment the former ends, so only the first starts are laid down; the number of a session is
-what decides its prompt.
+next one in the moment the former ends, so only the first starts are laid down. A target's sessions are
+numbered in the order in which they begin, and the number decides the prompt: all targets get the same ones.
 """
 
 import hashlib
@@ -19,18 +19,18 @@ from loadgen.scenario.model import Scenario
 class Plan:
     """What is going to happen; all times are ns from the run's epoch.
 
-    when_ns, session, target: shape (starts,), int64: the first session of every place, in order of time;
+    when_ns, place, target: shape (starts,), int64: when each place of each target begins, in order of time;
     targets take turns in going first, so that drift and order hit all alike.
-    next_session, stride: numbers of the sessions that a target's places begin later: next_session,
-    next_session + stride, ... requests: how many sessions of the window each target gets at most.
+    first_session, stride: a target's sessions are numbered first_session, first_session + stride, ...
+    requests: how many sessions of the window each target gets at most.
     window_ns: length of the window; None when the count alone ends it.
     """
 
     when_ns: NDArray[np.int64]
-    session: NDArray[np.int64]
+    place: NDArray[np.int64]
     target: NDArray[np.int64]
     targets: int
-    next_session: int
+    first_session: int
     stride: int
     ramp_ns: int
     warmup_ns: int
@@ -46,15 +46,14 @@ class Plan:
 
     def shard(self, i: int, n: int) -> "Plan":
         """Part i of n: every n-th place, session and counted request; all parts together are the plan."""
-        mine = self.session % n == i
+        mine = self.place % n == i
         requests = None if self.requests is None else len(range(i, self.requests, n))
-        first = self.next_session + (i - self.next_session) % n
         return replace(
             self,
             when_ns=self.when_ns[mine],
-            session=self.session[mine],
+            place=self.place[mine] // n,
             target=self.target[mine],
-            next_session=first,
+            first_session=self.first_session + i * self.stride,
             stride=self.stride * n,
             requests=requests,
         )
@@ -74,10 +73,10 @@ def build(scenario: Scenario, contents_digest: str) -> Plan:
     turn = np.tile(np.arange(count, dtype=np.int64), places)
     return Plan(
         when_ns=place * int(load.ramp_ns) // places,
-        session=place,
+        place=place,
         target=(turn + place) % count,
         targets=count,
-        next_session=places,
+        first_session=0,
         stride=1,
         ramp_ns=int(load.ramp_ns),
         warmup_ns=int(load.warmup_ns),

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from loadgen.measure.health import Health
 from loadgen.measure.recorder import Recorder
 from loadgen.measure.sample import Origin, Sample
@@ -59,8 +61,8 @@ class Runner:
         self._cut_now = asyncio.Event()
         self._seq = 0
         self._begun = [0] * len(clients)
-        self._next = [plan.next_session] * len(clients)
-        self._places = [plan.target.tolist().count(i) for i in range(len(clients))]
+        self._next = [plan.first_session] * len(clients)
+        self._places = np.bincount(plan.target, minlength=len(clients)).tolist()
         self._ran_out: list[str] = []
 
     # what the view asks
@@ -86,7 +88,7 @@ class Runner:
 
     @property
     def ran_out(self) -> tuple[str, ...]:
-        """Targets that had no more to send before the window's end: their requests or prompts were used up."""
+        """Targets that had used up their requests or prompts before the window's end."""
         return tuple(self._ran_out)
 
     # the run
@@ -97,7 +99,7 @@ class Runner:
         self.health.start()
         # room to make the tasks before the first of them is due
         self.epoch_ns = self.recorder.epoch_ns = now_ns() + 2 * NS_PER_MS + plan.places * 30_000
-        starts = zip(plan.when_ns.tolist(), plan.session.tolist(), plan.target.tolist(), strict=True)
+        starts = zip(plan.when_ns.tolist(), plan.target.tolist(), strict=True)
         places = asyncio.gather(*(self._place(*start) for start in starts))
         ticker = asyncio.ensure_future(self._ticks())
         try:
@@ -152,12 +154,14 @@ class Runner:
         while len(self._queue):  # noqa: ASYNC110  # its slices run between these turns of the loop
             await asyncio.sleep(0)
 
-    async def _place(self, when_ns: int, session: int, target: int) -> None:
+    async def _place(self, when_ns: int, target: int) -> None:
         """One place of a target: one session after the other, each intended when the place became free."""
         await self._pacer.until(self.epoch_ns + when_ns)
         intended_ns = when_ns
         client = self.clients[target]
-        while (phase := self._phase(target, session, intended_ns)) is not None:
+        while (phase := self._phase(target, intended_ns)) is not None:
+            session = self._next[target]
+            self._next[target] += self.plan.stride
             prompt = self._prompts.prompt(session, target)
             self._seq += 1
             origin = Origin(
@@ -175,8 +179,6 @@ class Runner:
             intended_ns = await run_session(
                 client, prompt, origin, epoch_ns=self.epoch_ns, window_ns=self._window, record=self._record
             )
-            session = self._next[target]
-            self._next[target] += self.plan.stride
         self._places[target] -= 1
         end = self.window_ns[1]
         if not self._places[target] and not self._stop.is_set() and end is not None and intended_ns < end:
@@ -185,10 +187,10 @@ class Runner:
     def _window(self) -> tuple[int, int | None]:
         return self.window_ns
 
-    def _phase(self, target: int, session: int, intended_ns: int) -> str | None:
+    def _phase(self, target: int, intended_ns: int) -> str | None:
         """Return the phase of a session that would begin now; None when none begins any more."""
         count = self._prompts.count
-        if self._stop.is_set() or (count is not None and session >= count):
+        if self._stop.is_set() or (count is not None and self._next[target] >= count):
             return None
         start, end = self.window_ns
         if intended_ns < start:
