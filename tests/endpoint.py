@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, Self
 
 
 class Asked(NamedTuple):
-    """One request. number: 0-based, in order of arrival; `of_model`: the same, among those of its model."""
+    """One request. number: 0-based, in order of arrival; the same among those of its model and connection."""
 
     number: int
     of_model: int
+    of_connection: int
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
@@ -134,20 +135,22 @@ class Endpoint:
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
-            while await self._one(reader, writer):
-                pass
+            count = 0
+            while await self._one(reader, writer, count):
+                count += 1
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the client has left
         finally:
             self.open -= 1
             writer.transport.abort() if writer.transport.is_closing() else writer.close()
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: int) -> bool:
         """Answer one request; return whether the connection stays."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:]) if k}
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
-        asked = Asked(len(self.asked), self._of_model[body["model"]], head[0].split()[1], headers, body)
+        of_model = self._of_model[body["model"]]
+        asked = Asked(len(self.asked), of_model, count, head[0].split()[1], headers, body)
         self._of_model[body["model"]] += 1
         self.asked.append(asked)
         stays = True

@@ -10,6 +10,10 @@ from typing import Any
 
 import tomli_w
 
+from loadgen.api import RunOptions, RunResult
+from loadgen.api import run as carry_out
+from loadgen.scenario.load import load as read_scenario
+
 PROGRAM = [sys.executable, "-m", "loadgen"]
 PROMPTS = "".join(json.dumps({"prompt": f"Count to {n}."}) + "\n" for n in range(50))
 
@@ -50,6 +54,11 @@ def loadgen(
         stdin=subprocess.DEVNULL,
         preexec_fn=before,
     )
+
+
+def run_here(folder: Path, scenario: Path) -> RunResult:
+    """Run a scenario in this process, without a probe; its folder is below `out`."""
+    return carry_out(read_scenario(scenario), RunOptions(folder / "out", probe=False))
 
 
 def only_run(out: Path) -> Path:

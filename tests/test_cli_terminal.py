@@ -8,7 +8,7 @@ import signal
 import struct
 import subprocess
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -57,7 +57,7 @@ def on_a_terminal(
     *args: str | Path,
     only_stderr: bool = False,
     at: Callable[[str, subprocess.Popen[bytes]], None] = lambda _text, _process: None,
-    **env: str,
+    env: Mapping[str, str] | None = None,
 ) -> tuple[int, str, str]:
     """Run the program on a pseudo-terminal; return exit code, what the terminal got, standard output.
 
@@ -70,7 +70,7 @@ def on_a_terminal(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if only_stderr else slave,
         stderr=slave,
-        env=environment(**{"TERM": "xterm-256color"} | env),
+        env=environment(**{"TERM": "xterm-256color"} | dict(env or {})),
     )
     os.close(slave)
     text = b""
@@ -158,7 +158,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*[34][0-9][0-9;]*m")
 def test_colour(tmp_path: Path, env: dict[str, str], coloured: bool, live: bool) -> None:
     with Endpoint(lambda _: stream(3, gap_s=0.05)) as endpoint:
         path = write_scenario(tmp_path, target("a", endpoint.base_url), load={"duration": "700ms"})
-        code, text, _ = on_a_terminal("run", path, "--out", tmp_path / "out", **env)
+        code, text, _ = on_a_terminal("run", path, "--out", tmp_path / "out", env=env)
     assert code == 0
     assert bool(COLOUR.search(text)) == coloured
     assert ("\x1b[2K" in text) == live
