@@ -86,7 +86,7 @@ class Client:
         """Send once more, on a fresh connection: the server had closed the idle one."""
         decoding = self.live[exchange]
         exchange.begin_again(asyncio.get_running_loop().create_future(), lambda: self._queue.add(decoding))
-        connection = await self._connect(exchange)
+        connection = await self._connect(exchange, fresh=True)
         if connection is not None:
             self._start(connection, exchange, request)
             await exchange.waiter
@@ -95,7 +95,7 @@ class Client:
         connection.start(exchange, request)
         limits = self.target.timeouts
         sent = exchange.sent_ns or 0
-        exchange.check_ns = sent + min(limits.first_token_ns, limits.total_ns)
+        exchange.check_ns = sent + min(limits.first_token_ns, limits.between_tokens_ns, limits.total_ns)
 
     # connections
 
@@ -116,25 +116,36 @@ class Client:
         else:
             self._idle.pop(connection, None)
             self._open -= 1
+        self._next_place()
+
+    def _next_place(self) -> None:
+        """Tell the first who waits under max_connections that there may be room now."""
         while self._places:
             place = self._places.popleft()
             if not place.done():
                 place.set_result(None)
                 break
 
-    async def _connect(self, exchange: Exchange) -> Connection | None:
-        """Open a connection for an exchange; None when it failed, which the exchange then says."""
+    async def _connect(self, exchange: Exchange, *, fresh: bool = False) -> Connection | None:
+        """Get a connection for an exchange; None when it failed, which the exchange then says.
+
+        fresh: one that has served before will not do, even where max_connections make it wait for one.
+        """
         limit = self.target.max_connections
-        while limit is not None and self._open >= limit:
+        while limit is not None and self._open >= limit and not exchange.ended():
             place = asyncio.get_running_loop().create_future()
             self._places.append(place)
             await asyncio.wait((place, exchange.waiter), return_when=asyncio.FIRST_COMPLETED)
-            if exchange.waiter.done():
-                return None
-            if free := self._free_connection():
-                return free
-        if exchange.ended():
-            return None
+            if exchange.ended():
+                if not place.cancel():  # told in the same moment: it is the next one's turn
+                    self._next_place()
+            elif free := self._free_connection():
+                if not fresh:
+                    return free
+                free.close()
+        return None if exchange.ended() else await self._dial(exchange)
+
+    async def _dial(self, exchange: Exchange) -> Connection | None:
         self._open += 1
         connection: Connection | None = None
         exchange.connect_start_ns = now_ns()
@@ -154,9 +165,10 @@ class Client:
             ours = error.errno in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)
             exchange.fail("client_error" if ours else "connect_error", words)
         finally:
-            del self._connecting[exchange]
+            del self._connecting[exchange], task  # an error's traceback holds this frame: no cycle through it
             if connection is None:
                 self._open -= 1
+                self._next_place()
         if connection is None:
             return None
         exchange.connected_ns = now_ns()
@@ -164,22 +176,27 @@ class Client:
         if exchange.ended():  # cut off in the very moment
             connection.close()
             return None
+        if not connection.usable:
+            exchange.fail("disconnected", "the server closed the connection before it was asked anything")
+            connection.close()
+            return None
         return connection
 
     async def _make(self) -> Connection:
         loop = asyncio.get_running_loop()
         host = self.head.host if self._tls is not None else None
-        for address in self._addresses:
+        addresses = self._addresses  # another task may put them in another order meanwhile
+        for address in addresses:
             try:
                 _, connection = await loop.create_connection(
                     Connection, address, self.head.port, ssl=self._tls, server_hostname=host
                 )
             except OSError:
-                if address == self._addresses[-1]:
+                if address == addresses[-1]:
                     raise
             else:
-                if address != self._addresses[0]:  # remember which one answers
-                    self._addresses = (address, *(a for a in self._addresses if a != address))
+                if address != addresses[0]:  # remember which one answers
+                    self._addresses = (address, *(a for a in addresses if a != address))
                 return connection
         raise OSError(errno.EHOSTUNREACH, "no address")
 
@@ -210,7 +227,8 @@ class Client:
             )
             exchange.fail("timeout", f"no token within {name} = {format_duration(limit)}")
         else:
-            exchange.check_ns = min(due, total)
+            # a first token that comes now and no other is the earliest that could be due unseen
+            exchange.check_ns = min(due, total, now + limits.between_tokens_ns)
 
     def cut(self, why: str) -> None:
         """End every live request as cancelled."""
