@@ -163,7 +163,7 @@ def decode(payload: str) -> Counts:
     """
     try:
         counts = np.array(_view(HdrHistogram.decode(payload)), np.int64)
-    except (HdrCookieException, HdrLengthException, zlib.error) as error:
+    except (HdrCookieException, HdrLengthException, IndexError, zlib.error) as error:
         raise ValueError(f"no HdrHistogram payload: {error}") from None
     if counts.shape != (BUCKETS,):
         raise ValueError("a histogram of another range")
