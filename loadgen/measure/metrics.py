@@ -70,7 +70,8 @@ def _chars_per_s(s: Sample) -> int | None:
 def _tokens_per_chunk(s: Sample) -> int | None:
     if s.output_tokens is None or not s.output_events:
         return None
-    return round((s.output_tokens - s.hidden_reasoning_tokens) / s.output_events * 1000)
+    visible = s.output_tokens - s.hidden_reasoning_tokens
+    return round(visible / s.output_events * 1000) if visible > 0 else None
 
 
 def _send_lag(s: Sample) -> int | None:
