@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import accumulate
 from math import ceil, comb
 from typing import Literal
 
@@ -30,10 +31,10 @@ def kaplan_meier(done: Sequence[float], censored: Sequence[float], failed: int, 
     return "above", max([*done, *censored], default=0.0)
 
 
-def interval_ranks(n: int, p: Fraction) -> tuple[int, int] | None:
+def interval_ranks(n: int, percent: int) -> tuple[int, int] | None:
     """Ranks (1-based) that leave out at most 2.5 % on each side, by exact sums of the binomial."""
-    limit = Fraction(25, 1000)
-    below = [sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k)) for k in range(n + 2)]  # P(X < k)
-    low = max(k for k in range(n + 1) if below[k] <= limit)
-    high = min((k for k in range(1, n + 2) if 1 - below[k] <= limit), default=n + 1)
+    weights = [comb(n, i) * percent**i * (100 - percent) ** (n - i) for i in range(n + 1)]
+    below = [0, *accumulate(weights)]  # below[k] of 100^n: fewer than k values are under the quantile
+    low = max(k for k in range(n + 1) if below[k] * 40 <= 100**n)
+    high = min((k for k in range(1, n + 1) if (100**n - below[k]) * 40 <= 100**n), default=n + 1)
     return (low, high) if low >= 1 and high <= n else None
