@@ -1,11 +1,12 @@
 """The bytes of a request that are the same for all requests of a target, and its secrets."""
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from loadgen import __version__
 from loadgen.errors import ScenarioError
@@ -92,7 +93,8 @@ def request_head(target: Target, place: str, environ: Mapping[str, str] | None =
         *(f"{name}: {text}" for name, text in headers.items()),
         "Content-Length: ",
     ]
-    secrets += [quote(s, safe="") for s in secrets if quote(s, safe="") != s]
+    # as a server may repeat it: in a URL, in a form, in JSON
+    secrets += [way for s in secrets for way in (quote(s, safe=""), quote_plus(s), json.dumps(s)[1:-1])]
     return RequestHead(
         scheme=url.scheme,
         host=host,

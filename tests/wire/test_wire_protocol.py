@@ -6,7 +6,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loadgen.wire import stopwatch
 from loadgen.wire.stopwatch import PENDING_BYTES, PENDING_READS
 from tests.wire.scripted import (
     BODY,
@@ -42,13 +41,6 @@ FRAMINGS = {
     "gzip": compressed(BODY, 31, "gzip"),
     "deflate": compressed(BODY, 15, "deflate"),
 }
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(stopwatch, "now_ns", clock)
-    return clock
 
 
 def check(clock: Clock, message: Message, places: list[int], decode_after: set[int]) -> None:
