@@ -1,0 +1,227 @@
+"""Every rule fires on the report that it is for, in words, and is silent on a good one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from loadgen.results.model import (
+    FORMAT,
+    Dist,
+    Instrument,
+    Rates,
+    Report,
+    Requests,
+    Run,
+    TargetReport,
+    Tokens,
+    Verdict,
+)
+from loadgen.verdict.rules import FEW, RULES, judge
+
+GOOD = 1000
+
+
+def dist(p50: float | None, p99: float | None, count: int = GOOD) -> Dist:
+    return Dist(count=count, p50=p50, p99=p99)
+
+
+def target(
+    name: str = "a",
+    *,
+    outcomes: dict[str, int] | None = None,
+    errors: dict[str, int] | None = None,
+    ttft_ms: float | None = 200.0,
+    send_lag_ms: float | None = 0.3,
+    sources: dict[str, int] | None = None,
+) -> TargetReport:
+    found = {"ok": GOOD} if outcomes is None else outcomes
+    ok, cancelled, sent = found.get("ok", 0), found.get("cancelled", 0), sum(found.values())
+    counted = {"usage": ok} if sources is None else sources
+    return TargetReport(
+        name=name,
+        model="m",
+        base_url="http://h/v1",
+        endpoint="chat",
+        simulated=False,
+        insecure=False,
+        window_s=20.0,
+        requests=Requests(sent, ok, sent - ok - cancelled, cancelled, found, 0, 0, 0, {"measure": found}),
+        tokens=Tokens(1, 0, 0, 1, "mixed" if len(counted) > 1 else "usage", counted),
+        rates=Rates(50, 50, 5000, 50),
+        errors=errors or {},
+        metrics={"ttft_ms": dist(ttft_ms, ttft_ms), "send_lag_ms": dist(0.1, send_lag_ms)},
+        series={},
+    )
+
+
+def report(*targets: TargetReport, lag_ms: float | None = 0.2, cpu: float | None = 0.3, **run: Any) -> Report:
+    defaults: dict[str, Any] = {
+        "id": "r",
+        "scenario": "s",
+        "description": "",
+        "started_at": "2026-01-01T00:00:00+00:00",
+        "wall_s": 24.4,
+        "window_s": 20.0,
+        "seed": 0,
+        "workers": 1,
+        "digest": "",
+        "simulated": False,
+        "interrupted": False,
+        "complete": True,
+        "host": {},
+        "labels": {},
+        "load": {},
+        "epoch_ns": 0,
+    }
+    return Report(
+        format=FORMAT,
+        loadgen="0",
+        run=Run(**defaults | run),
+        verdict=Verdict("valid"),
+        instrument=Instrument(dist(0.1, lag_ms), dist(0.1, 0.3), cpu, cpu, 0.0, 0, 10, 50.0, {}),
+        targets=targets or (target(),),
+    )
+
+
+SILENT = {
+    "a good run": report(),
+    "two good targets": report(target("a"), target("b")),
+    "at every limit": report(target(outcomes={"ok": FEW}, send_lag_ms=10.0), lag_ms=1.0, cpu=0.85),
+    "failures are the endpoint's": report(target(outcomes={"ok": 900, "http_error": 99, "cancelled": 1})),
+    "nothing known of the generator": report(lag_ms=None, cpu=None),
+    "no TTFT where only whole answers came": report(target(ttft_ms=None), lag_ms=0.9),
+    "tokens all from events": report(target(sources={"events": GOOD})),
+}
+
+
+@pytest.mark.parametrize("good", SILENT.values(), ids=list(SILENT))
+def test_silence(good: Report) -> None:
+    assert judge(good).verdict == Verdict("valid")
+
+
+LESS = "lower the load, or share it between several machines"
+LATE = "a longer ramp, fewer streams or more max_connections"
+FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
+    "late loop": (
+        "loop lag",
+        report(lag_ms=3.21),
+        "suspect",
+        [f"the generator was late by 3.21 ms at p99, and so may be its TTFT: {LESS}"],
+    ),
+    "late loop, and no TTFT to compare with": (
+        "loop lag",
+        report(target(ttft_ms=None, outcomes={"ok": 50}), lag_ms=50.0),
+        "suspect",
+        [f"the generator was late by 50.0 ms at p99, and so may be its TTFT: {LESS}"],
+    ),
+    "late by 10 ms, which is less than a tenth of the TTFT": (
+        "loop lag",
+        report(target(ttft_ms=200.0), lag_ms=19.9),
+        "suspect",
+        [f"the generator was late by 19.9 ms at p99, and so may be its TTFT: {LESS}"],
+    ),
+    "late by more than a tenth of the TTFT": (
+        "loop lag, gross",
+        report(target("slow", ttft_ms=5000.0), target("fast", ttft_ms=200.0), lag_ms=20.5),
+        "invalid",
+        [f"the generator was late by 20.5 ms at p99, too much for this TTFT: {LESS}"],
+    ),
+    "late by more than 10 ms where the TTFT is short": (
+        "loop lag, gross",
+        report(target(ttft_ms=30.0), lag_ms=10.5),
+        "invalid",
+        [f"the generator was late by 10.5 ms at p99, too much for this TTFT: {LESS}"],
+    ),
+    "busy": ("CPU share", report(cpu=0.934), "suspect", [f"the generator was 93% busy: {LESS}"]),
+    "requests left late": (
+        "send lag",
+        report(target("a"), target("b", send_lag_ms=12.5)),
+        "suspect",
+        [f"b: requests left 12.5 ms after their time at p99: {LATE}"],
+    ),
+    "nothing was sent": (
+        "no success",
+        report(target("a"), target("b", outcomes={})),
+        "invalid",
+        ["b: no request began in the measurement window: make it longer"],
+    ),
+    "all failed": (
+        "no success",
+        report(target(outcomes={"http_error": 7, "timeout": 1}, errors={"HTTP 500: no": 7, "late": 1})),
+        "invalid",
+        ["a: none of 8 requests succeeded: HTTP 500: no"],
+    ),
+    "all were cut off": (
+        "no success",
+        report(target(outcomes={"cancelled": 5})),
+        "invalid",
+        ["a: none of 5 requests succeeded: all were cut off; give a longer grace time"],
+    ),
+    "failures of this machine": (
+        "errors of this machine",
+        report(target(outcomes={"ok": 99, "client_error": 2}, errors={"too many open files": 2})),
+        "invalid",
+        ["a: 2 requests failed on this machine, not at the endpoint: too many open files"],
+    ),
+    "too few": (
+        "few samples",
+        report(target("a", outcomes={"ok": FEW - 1}), target("b", outcomes={"ok": 1})),
+        "suspect",
+        [
+            f"{name}: {n} successful requests are too few to bound even p90: "
+            "measure at least 36, for p99 at least 368"
+            for name, n in (("a", 35), ("b", 1))
+        ],
+    ),
+    "tokens counted in two ways": (
+        "token sources",
+        report(target(sources={"events": 4, "usage": 996})),
+        "suspect",
+        ["a: tokens were counted in different ways (4 by events, 996 by usage): token figures are mixed"],
+    ),
+    "interrupted": (
+        "unfinished",
+        report(interrupted=True),
+        "suspect",
+        ["interrupted by the user after 24 s"],
+    ),
+    "killed": (
+        "unfinished",
+        report(complete=False),
+        "suspect",
+        ["the run was killed: this is what it had written down by then"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "bad", "state", "reasons"), FIRES.values(), ids=list(FIRES))
+def test_a_rule_fires_alone(rule: str, bad: Report, state: str, reasons: list[str]) -> None:
+    firing = {r.name: (r.state, list(r.reasons(bad))) for r in RULES if list(r.reasons(bad))}
+    assert firing == {rule: (state, reasons)}
+    assert judge(bad).verdict == Verdict(state, tuple(reasons))
+
+
+def test_no_rule_is_left_out_here() -> None:
+    assert {rule for rule, *_ in FIRES.values()} == {r.name for r in RULES}
+
+
+def test_the_worst_state_wins_and_its_reasons_come_first() -> None:
+    bad = report(target("a", outcomes={"ok": 5}), target("b", outcomes={"timeout": 3}), cpu=0.99)
+    verdict = judge(bad).verdict
+    assert verdict.state == "invalid"
+    assert [r.split(":")[0] for r in verdict.reasons] == ["b", "the generator was 99% busy", "a"]
+
+
+def test_the_rest_of_the_report_stays() -> None:
+    bad = report(cpu=0.99)
+    judged = judge(bad)
+    assert msgspec.structs.replace(judged, verdict=bad.verdict) == bad
+    assert judge(judged) == judged
+
+
+@pytest.mark.parametrize("make", [r.reasons for r in RULES], ids=[r.name for r in RULES])
+def test_every_reason_is_one_line(make: Callable[[Report], Any]) -> None:
+    for _, bad, _, _ in FIRES.values():
+        assert all("\n" not in reason for reason in make(bad))
