@@ -1,7 +1,7 @@
 """The stopwatch: a connection whose reads are stamped before anything else happens to them.
 
 `Connection` stamps and feeds the HTTP framing (llhttp); an `Exchange` is one request on it while it is
-live and holds the stamps and the body parts until the decoder takes them. Nothing here parses SSE or
+live and holds the stamps and the body until the decoder takes them. Nothing here parses SSE or
 JSON and nothing wakes a coroutine but the end of the answer (docs/measuring.md says why).
 """
 
@@ -9,7 +9,6 @@ import asyncio
 import time
 from array import array
 from collections.abc import Callable
-from itertools import accumulate
 from typing import Final
 
 import httptools
@@ -29,13 +28,14 @@ _BUFFER: Final = memoryview(bytearray(256 << 10))
 class Exchange:
     """One request and its answer on the wire, while live.
 
-    stamps: instant of every read; marks: how many body parts there were after it; parts: the body.
+    stamps: instant of every read; marks: how long the body was after it; body: its bytes so far.
     These three are emptied by the decoder as it goes.
     """
 
     __slots__ = (
         "answered",
         "attempts",
+        "body",
         "check_ns",
         "complete",
         "connect_start_ns",
@@ -51,7 +51,6 @@ class Exchange:
         "marks",
         "on_body",
         "on_pending",
-        "parts",
         "sent_ns",
         "stamps",
         "status",
@@ -99,8 +98,8 @@ class Exchange:
         """Make ready for an answer."""
         self.stamps = array("q")
         self.marks = array("q")
-        self.parts: list[bytes] = []
-        self.on_body = self.parts.append  # called by llhttp with a copy of each span of the body
+        self.body = bytearray()
+        self.on_body = self.body.extend  # called by llhttp with each span of the body
         self.first_byte_ns: int | None = None
         self.status: int | None = None
         self.content_type = b""
@@ -111,25 +110,23 @@ class Exchange:
         self.complete = False
 
     def take(self, most_reads: int = PENDING_READS) -> tuple[bytes, Int64s, Int64s]:
-        """Hand over the oldest reads: body bytes, end offset of each part in them, stamp of each part.
+        """Hand over the oldest reads: body bytes, offset in them at which each read ends, stamp of each read.
 
-        Shapes: (bytes,), (parts,), (parts,). Bytes that llhttp delivered in one part came in one read.
+        Shapes: (bytes,), (reads,), (reads,).
         """
-        stamps, marks, parts = self.stamps, self.marks, self.parts
+        stamps, marks, body = self.stamps, self.marks, self.body
         if self.first_byte_ns is None and stamps:
             self.first_byte_ns = stamps[0]
-        reads = min(len(marks), most_reads)
-        upto = marks[reads - 1] if reads else 0
-        counts = np.asarray(np.diff(np.array(marks[:reads], np.int64), prepend=0), np.int64)
-        of_part = np.array(stamps[:reads], np.int64)
-        if upto != reads or counts.max(initial=1) > 1:
-            of_part = of_part.repeat(counts)
-        taken = parts[:upto]
-        ends = np.fromiter(accumulate(map(len, taken)), np.int64, upto)
-        del parts[:upto], stamps[:reads], marks[:reads]
-        if upto and marks:
-            self.marks = array("q", [m - upto for m in marks])
-        return b"".join(taken), ends, of_part
+        if len(marks) <= most_reads:
+            taken = bytes(body), np.array(marks, np.int64), np.array(stamps, np.int64)
+            del body[:], marks[:], stamps[:]
+            return taken
+        upto = marks[most_reads - 1]
+        data, ends = bytes(body[:upto]), np.array(marks[:most_reads], np.int64)
+        of_read = np.array(stamps[:most_reads], np.int64)
+        del body[:upto], stamps[:most_reads]
+        self.marks = array("q", [m - upto for m in marks[most_reads:]])
+        return data, ends, of_read
 
     # llhttp's callbacks
 
@@ -278,7 +275,7 @@ class Connection(asyncio.BufferedProtocol):
         except httptools.HttpParserUpgrade:
             exchange.fail("bad_stream", "the server switched protocols", stamp)
         marks = exchange.marks
-        marks.append(len(exchange.parts))
+        marks.append(len(exchange.body))
         if (nbytes >= PENDING_BYTES or len(marks) >= PENDING_READS) and exchange.on_pending is not None:
             exchange.on_pending()
 
