@@ -62,6 +62,7 @@ class Health:
     def stop(self) -> None:
         """End: the collector is on again."""
         self._final_share = self.cpu_share
+        self.cpu_share_max = max(self.cpu_share_max, self._final_share)  # of a run without a whole second
         self._timer.close()
         gc.enable()
         gc.unfreeze()

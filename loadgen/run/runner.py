@@ -109,6 +109,7 @@ class Runner:
             places.cancel()
             ticker.cancel()
             self._pacer.close()
+            self.health.each_second(self._connections(), steady=False)  # the last one, or the only one
             self.health.stop()
             for client in self.clients:
                 client.close()
@@ -212,8 +213,10 @@ class Runner:
                 client.sweep()
             self._each_tick(self, ticks)
             if ticks % TICKS_A_SECOND == 0:
-                connections = sum(c.connections for c in self.clients)
-                self.health.each_second(connections, steady=self.elapsed_ns > settled)
+                self.health.each_second(self._connections(), steady=self.elapsed_ns > settled)
+
+    def _connections(self) -> int:
+        return sum(c.connections for c in self.clients)
 
 
 async def _first(

@@ -194,6 +194,20 @@ def test_connections(tmp_path: Path, answer: Answer, keys: dict[str, Any], opene
     assert sum(connected) == opened
 
 
+def test_a_run_of_less_than_a_second_knows_its_instrument_too(tmp_path: Path) -> None:
+    with Endpoint(lambda _: stream()) as endpoint:
+        load = {"concurrency": 6, "requests": 60}
+        run = run_here(tmp_path, write_scenario(tmp_path, target("a", endpoint.base_url), load=load))
+    instrument = run.report.instrument
+    assert instrument.connections_max == 6
+    assert instrument.cpu_share is not None
+    assert instrument.cpu_share_max is not None
+    assert 0 < instrument.cpu_share <= instrument.cpu_share_max
+    assert instrument.rss_mb_max is not None
+    assert instrument.rss_mb_max > 10
+    assert instrument.loop_lag_ms.count > 0
+
+
 def test_a_connection_the_server_gave_up_is_no_failure(tmp_path: Path) -> None:
     """It closes without having said so; the next request goes out again on a fresh one, and that is told."""
     with Endpoint(lambda asked: raw() if asked.of_connection else stream()) as endpoint:
