@@ -243,7 +243,7 @@ def _interrupts(runner: Runner, progress: Progress) -> Iterator[None]:
 
 def _vitals(health: Health) -> Vitals:
     return Vitals(
-        loop_lag=encode(health.lag_counts),
+        loop_lag=encode(health.count_lags()),
         cpu_share=health.cpu_share,
         cpu_share_max=health.cpu_share_max,
         gc_pause_ns_max=health.gc_pause_ns_max,

@@ -31,12 +31,13 @@ def rss_bytes() -> int:
 class Health:
     """Samples how late the loop gets to what is due, and keeps the garbage collector out of the window.
 
-    lag_counts: shape (BUCKETS,), loop lag in µs: how long after an instant the loop got to it, sampled at
-    fixed instants every 10 ms; a stall of 100 ms is seen by all the instants in it, as arrivals would be.
+    Loop lag is how long after an instant the loop got to it, sampled at fixed instants every 10 ms: a stall
+    of 100 ms is seen by all the instants in it, as arrivals would be.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.lag_counts: Counts = np.zeros(BUCKETS, np.int64)
+        self._lag_counts: Counts = np.zeros(BUCKETS, np.int64)
+        self._lags_ns: list[int] = []  # not counted yet: counting costs more than all the rest of a sample
         self.cpu_share_max = 0.0
         self.gc_pause_ns_max = 0
         self.gc_collections = 0
@@ -56,8 +57,18 @@ class Health:
         gc.disable()
         self._started_ns = self._second_ns = time.perf_counter_ns()
         self._started_cpu_ns = self._second_cpu_ns = time.process_time_ns()
-        self._due_ns = self._started_ns + LAG_INTERVAL_NS
-        self._timer.arm(self._due_ns)
+
+    def sample_from(self, start_ns: int) -> None:
+        """Sample the loop lag from this instant on."""
+        self._due_ns = start_ns
+        self._timer.arm(start_ns)
+
+    def count_lags(self) -> Counts:
+        """Count and return the loop lag so far, in µs; shape (BUCKETS,)."""
+        if self._lags_ns:
+            np.add.at(self._lag_counts, indexes(np.array(self._lags_ns, np.int64) // 1000), 1)
+            self._lags_ns.clear()
+        return self._lag_counts
 
     def stop(self) -> None:
         """End: the collector is on again."""
@@ -84,6 +95,7 @@ class Health:
                 self.cpu_share_max, (cpu - self._second_cpu_ns) / (now - self._second_ns)
             )
             self._second_ns, self._second_cpu_ns = now, cpu
+        self.count_lags()
         self.connections_max = max(self.connections_max, connections)
         rss = rss_bytes()
         self.rss_max = max(self.rss_max, rss)
@@ -99,8 +111,9 @@ class Health:
             self._rss_base = rss_bytes()
 
     def _sample(self) -> None:
-        now = time.perf_counter_ns()
-        missed = np.arange(self._due_ns, now + 1, LAG_INTERVAL_NS)
-        np.add.at(self.lag_counts, indexes((now - missed) // 1000), 1)
-        self._due_ns = int(missed[-1]) + LAG_INTERVAL_NS if len(missed) else self._due_ns
-        self._timer.arm(self._due_ns)
+        now, due = time.perf_counter_ns(), self._due_ns
+        while due <= now:
+            self._lags_ns.append(now - due)
+            due += LAG_INTERVAL_NS
+        self._due_ns = due
+        self._timer.arm(due)

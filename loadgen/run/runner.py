@@ -99,6 +99,7 @@ class Runner:
         self.health.start()
         # room to make the tasks before the first of them is due
         self.epoch_ns = self.recorder.epoch_ns = now_ns() + 2 * NS_PER_MS + plan.places * 30_000
+        self.health.sample_from(self.epoch_ns)
         starts = zip(plan.when_ns.tolist(), plan.target.tolist(), strict=True)
         places = asyncio.gather(*(self._place(*start) for start in starts))
         ticker = asyncio.ensure_future(self._ticks())
