@@ -97,7 +97,7 @@ def run(scenario: Path, out: Path, no_probe: bool, quiet: bool, as_json: bool, *
     if as_json:
         click.echo((result.folder / "report.json").read_bytes(), nl=False)
     else:
-        from loadgen.report.table import print_report
+        from loadgen.report.table import print_report  # noqa: PLC0415 - rich is needed at the end only
 
         print_report(result.report)
         if not quiet:
