@@ -118,7 +118,7 @@ class _Run:
         self.heads = [request_head(t, f"targets[{i}]") for i, t in enumerate(targets)]
         self.prompts = open_prompts(scenario.workload, scenario.seed)
         self.plan = build(scenario, self.prompts.contents_digest)
-        check_descriptors(self.plan)
+        check_descriptors(self.plan, targets)
         self.facts = tuple(
             TargetFacts(t.name, t.model, t.base_url or "", t.endpoint, given.base_url is None, t.insecure)
             for t, given in zip(targets, scenario.targets, strict=True)

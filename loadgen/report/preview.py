@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from loadgen.plan.plan import Plan
+from loadgen.run.limits import most_connections
 from loadgen.scenario.model import FromEnv, Scenario, Target
 from loadgen.units import format_duration
 from loadgen.workload.prompt import Prompts
@@ -21,7 +22,7 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
         lines += _target(target)
     lines += [
         "",
-        *_load(scenario, plan),
+        *_load(scenario, plan, prompts),
         "",
         *_words(scenario, prompts),
         "",
@@ -50,7 +51,7 @@ def _from_environment(target: Target) -> list[FromEnv]:
     return [v for v in values if isinstance(v, FromEnv)]
 
 
-def _load(scenario: Scenario, plan: Plan) -> Iterator[str]:
+def _load(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
     load = scenario.load
     per = " for each target" if plan.targets > 1 else ""
     ramp = f", begun over {format_duration(load.ramp_ns)}" if load.ramp_ns else ", all begun at once"
@@ -71,10 +72,12 @@ def _load(scenario: Scenario, plan: Plan) -> Iterator[str]:
         yield f"takes        at most {format_duration(longest)}"
     if load.ramp_ns > load.warmup_ns > 0:
         yield "note         the window opens before all sessions have begun (ramp is longer than warmup)"
-    yield f"connections  up to {plan.places:,} at a time in all"
+    yield f"connections  up to {most_connections(plan, scenario.targets):,} at a time in all"
     if load.requests is not None:
         yield f"requests     at most {int(load.requests) * plan.targets:,} in the window, warm-up not counted"
-    else:
+    if prompts.count is not None:
+        yield f"requests     at most {prompts.count * plan.targets:,} in all: then the prompts are used up"
+    if load.requests is None and prompts.count is None:
         yield "requests     as many as the endpoints answer in that time"
 
 

@@ -61,7 +61,7 @@ class RunState(msgspec.Struct, frozen=True):
     """run.json: all that a report needs beside the samples. Written when the run starts and as it goes on.
 
     planned: requests that the plan has for the window, over all targets; None where only time ends it.
-    ran_out: targets that had no more to send before the window's end; theirs ended with their last answer.
+    ran_out: targets that had no more to send before the window's end.
     """
 
     run: Run
@@ -71,9 +71,12 @@ class RunState(msgspec.Struct, frozen=True):
     planned: int | None
     ran_out: tuple[str, ...] = ()
 
-    def window_of(self, target: str) -> Window:
-        """Return the window of one target; it ends with the last answer where `end_ns` is None."""
-        return Window(self.window.start_ns, None) if target in self.ran_out else self.window
+    def window_of(self, recorder: TargetRecorder) -> Window:
+        """Return the window of one target; where it had no more to send, it ends with the last answer."""
+        end_ns, last_ns = self.window.end_ns, recorder.last_done_ns
+        if end_ns is None or (recorder.name in self.ran_out and last_ns < end_ns):
+            end_ns = last_ns
+        return Window(self.window.start_ns, end_ns)
 
 
 def _round(value: float | None) -> float | None:
@@ -167,9 +170,8 @@ def _tokens(recorder: TargetRecorder) -> Tokens:
 
 
 def target_report(facts: TargetFacts, recorder: TargetRecorder, window: Window) -> TargetReport:
-    """All figures of one target. An open window ends with the target's last answer."""
-    end_ns = recorder.last_done_ns if window.end_ns is None else window.end_ns
-    window_s = max(0, end_ns - window.start_ns) / NS_PER_S
+    """All figures of one target over its window."""
+    window_s = max(0, (window.end_ns or 0) - window.start_ns) / NS_PER_S
     requests = _requests(recorder)
 
     def rate(n: float) -> float | None:
@@ -211,8 +213,9 @@ def _instrument(vitals: Vitals, recorder: Recorder, planned: int | None) -> Inst
 
 def build_report(state: RunState, recorder: Recorder) -> Report:
     """Make the report, still without its verdict."""
+    recorders = [recorder.targets[f.name] for f in state.targets]
     targets = tuple(
-        target_report(f, recorder.targets[f.name], state.window_of(f.name)) for f in state.targets
+        target_report(f, r, state.window_of(r)) for f, r in zip(state.targets, recorders, strict=True)
     )
     window_s = max((t.window_s for t in targets), default=0.0)
     return Report(

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from loadgen.measure.health import Health
 from loadgen.measure.recorder import Recorder
 from loadgen.measure.sample import Origin, Sample
@@ -62,8 +60,7 @@ class Runner:
         self._seq = 0
         self._begun = [0] * len(clients)
         self._next = [plan.first_session] * len(clients)
-        self._places = np.bincount(plan.target, minlength=len(clients)).tolist()
-        self._ran_out: list[str] = []
+        self._ran_out: set[str] = set()
 
     # what the view asks
 
@@ -89,7 +86,7 @@ class Runner:
     @property
     def ran_out(self) -> tuple[str, ...]:
         """Targets that had used up their requests or prompts before the window's end."""
-        return tuple(self._ran_out)
+        return tuple(sorted(self._ran_out))
 
     # the run
 
@@ -181,10 +178,11 @@ class Runner:
             intended_ns = await run_session(
                 client, prompt, origin, epoch_ns=self.epoch_ns, window_ns=self._window, record=self._record
             )
-        self._places[target] -= 1
         end = self.window_ns[1]
-        if not self._places[target] and not self._stop.is_set() and end is not None and intended_ns < end:
-            self._ran_out.append(client.target.name)
+        if not self._stop.is_set() and (end is None or intended_ns < end):
+            self._ran_out.add(client.target.name)
+            if len(self._ran_out) == len(self.clients):
+                self._pacer.release()  # places still to begin would find nothing to send
 
     def _window(self) -> tuple[int, int | None]:
         return self.window_ns
