@@ -7,21 +7,6 @@ import numpy as np
 
 from loadgen.wire.timeline import Timeline
 
-OUTCOMES = (
-    "ok",
-    "http_error",
-    "rate_limited",
-    "timeout",
-    "connect_error",
-    "disconnected",
-    "truncated",
-    "bad_stream",
-    "error_in_stream",
-    "empty",
-    "cancelled",
-    "client_error",
-)
-
 
 class Sample(msgspec.Struct, kw_only=True):
     """A request from its intended time to its end.
@@ -102,18 +87,11 @@ def make_sample(
     """
     t = timeline
     output, source = _output_tokens(t)
-    chars = int(t.event_chars.sum())
-    hidden = 0
-    if t.usage is not None and output is not None and not t.reasoning_events:
-        hidden = min(t.usage.reasoning_tokens or 0, output)
-    first: float | None = None
-    window = 0.0
+    hidden = _hidden_reasoning(t, output)
+    first, window = None, 0.0
     if output is not None and len(t.event_ns):
-        if source == "usage" and t.first_event_tokens is not None:
-            first = t.first_event_tokens
-        else:
-            first = (output - hidden) * int(t.event_chars[0]) / chars if source == "usage" else 1
-        window = _inside(t, epoch_ns, window_ns, chars, output)
+        first = _first_event_tokens(t, output - hidden, source)
+        window = _inside(t, epoch_ns, window_ns, output)
     # attribute by attribute: `dict` and `asdict` would cost more than all the rest here
     return Sample(
         seq=origin.seq,
@@ -143,7 +121,7 @@ def make_sample(
         cached_tokens=t.usage.cached_tokens if t.usage else None,
         reasoning_tokens=t.usage.reasoning_tokens if t.usage else None,
         output_tokens=output,
-        output_chars=chars if len(t.event_ns) else None,
+        output_chars=int(t.event_chars.sum()) if len(t.event_ns) else None,
         token_source=source,
         events=t.events,
         output_events=len(t.event_ns),
@@ -168,7 +146,23 @@ def _output_tokens(t: Timeline) -> tuple[int | None, str | None]:
     return None, None
 
 
-def _inside(t: Timeline, epoch_ns: int, window_ns: tuple[int, int | None], chars: int, output: int) -> float:
+def _hidden_reasoning(t: Timeline, output: int | None) -> int:
+    """Reasoning tokens that the server counted and no event carried."""
+    if t.usage is None or output is None or t.reasoning_events:
+        return 0
+    return min(t.usage.reasoning_tokens or 0, output)
+
+
+def _first_event_tokens(t: Timeline, visible: int, source: str | None) -> float:
+    """Tokens of the first output event: as counted, or its share of the characters."""
+    if source != "usage":
+        return 1
+    if t.first_event_tokens is not None:
+        return t.first_event_tokens
+    return visible * int(t.event_chars[0]) / int(t.event_chars.sum())
+
+
+def _inside(t: Timeline, epoch_ns: int, window_ns: tuple[int, int | None], output: int) -> float:
     """Tokens that arrived inside the window: the output, by the characters' share of each event."""
     start, end = window_ns[0] + epoch_ns, None if window_ns[1] is None else window_ns[1] + epoch_ns
     if t.event_ns[0] >= start and (end is None or t.event_ns[-1] < end):
@@ -176,4 +170,4 @@ def _inside(t: Timeline, epoch_ns: int, window_ns: tuple[int, int | None], chars
     inside = t.event_ns >= start
     if end is not None:
         inside &= t.event_ns < end
-    return float(output * int(t.event_chars[inside].sum()) / chars)
+    return float(output * int(t.event_chars[inside].sum()) / int(t.event_chars.sum()))

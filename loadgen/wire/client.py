@@ -4,13 +4,14 @@ import asyncio
 import errno
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from loadgen.scenario.model import Target
 from loadgen.units import NS_PER_S, format_duration
-from loadgen.wire.connect import connect_words, resolve, tls_context
+from loadgen.wire.connect import connect, connect_words, resolve, tls_context
 from loadgen.wire.decode import DecodeQueue, Decoding
 from loadgen.wire.endpoints import ENDPOINTS
+from loadgen.wire.outcome import time_out
 from loadgen.wire.request import RequestHead
 from loadgen.wire.stopwatch import Connection, Exchange, now_ns
 from loadgen.wire.timeline import Timeline
@@ -37,7 +38,7 @@ class Client:
         self._tls = tls_context(target, head)
         self._addresses: tuple[str, ...] = ()
         self._idle: dict[Connection, None] = {}  # in the order they became free; the latest is used first
-        self._connecting: dict[Exchange, asyncio.Task[Connection]] = {}
+        self._connecting: dict[Exchange, asyncio.Future[Any]] = {}
         self._open = 0
         self._stale_in_a_row = 0
         self._places: deque[asyncio.Future[None]] = deque()
@@ -149,12 +150,12 @@ class Client:
         self._open += 1
         connection: Connection | None = None
         exchange.connect_start_ns = now_ns()
-        task = asyncio.ensure_future(self._make())
+        task = asyncio.ensure_future(connect(self._addresses, self.head, self._tls))
         self._connecting[exchange] = task
         timeout_ns = self.target.timeouts.connect_ns
         try:
             async with asyncio.timeout(timeout_ns / NS_PER_S):
-                connection = await task
+                connection, self._addresses = await task
         except TimeoutError:
             exchange.fail("timeout", f"not connected within connect = {format_duration(timeout_ns)}")
         except asyncio.CancelledError:
@@ -182,24 +183,6 @@ class Client:
             return None
         return connection
 
-    async def _make(self) -> Connection:
-        loop = asyncio.get_running_loop()
-        host = self.head.host if self._tls is not None else None
-        addresses = self._addresses  # another task may put them in another order meanwhile
-        for address in addresses:
-            try:
-                _, connection = await loop.create_connection(
-                    Connection, address, self.head.port, ssl=self._tls, server_hostname=host
-                )
-            except OSError:
-                if address == addresses[-1]:
-                    raise
-            else:
-                if address != addresses[0]:  # remember which one answers
-                    self._addresses = (address, *(a for a in addresses if a != address))
-                return connection
-        raise OSError(errno.EHOSTUNREACH, "no address")
-
     # endings
 
     def sweep(self) -> None:
@@ -213,22 +196,13 @@ class Client:
         if exchange.ended():
             return
         decoding.drain()
-        limits, sent = self.target.timeouts, exchange.sent_ns or 0
-        last = decoding.sse.last_output_ns
-        total = sent + limits.total_ns
-        due = sent + limits.first_token_ns if last is None else last + limits.between_tokens_ns
-        if total <= now:
-            exchange.fail("timeout", f"not done within total = {format_duration(limits.total_ns)}")
-        elif due <= now:
-            name, limit = (
-                ("first_token", limits.first_token_ns)
-                if last is None
-                else ("between_tokens", limits.between_tokens_ns)
-            )
-            exchange.fail("timeout", f"no token within {name} = {format_duration(limit)}")
+        limits = self.target.timeouts
+        due_ns, late = time_out(exchange.sent_ns or 0, decoding.sse.last_output_ns, now, limits)
+        if late is not None:
+            exchange.fail("timeout", late)
         else:
             # a first token that comes now and no other is the earliest that could be due unseen
-            exchange.check_ns = min(due, total, now + limits.between_tokens_ns)
+            exchange.check_ns = min(due_ns, now + limits.between_tokens_ns)
 
     def cut(self, why: str) -> None:
         """End every live request as cancelled."""

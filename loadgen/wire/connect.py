@@ -1,12 +1,14 @@
-"""Names, TLS and the words for a connection that could not be made."""
+"""Names, TLS, connecting, and the words for a connection that could not be made."""
 
 import asyncio
+import errno
 import socket
 import ssl
 
 from loadgen.errors import EndpointError
 from loadgen.scenario.model import Target
 from loadgen.wire.request import RequestHead
+from loadgen.wire.stopwatch import Connection
 
 
 def tls_context(target: Target, head: RequestHead) -> ssl.SSLContext | None:
@@ -42,6 +44,32 @@ async def resolve(target: Target, head: RequestHead) -> tuple[str, ...]:
         place, why = f"target {target.name!r}", getattr(error, "strerror", None) or error
         raise EndpointError(place, f"can't resolve {head.host}: {why}", "check base_url") from None
     return tuple(dict.fromkeys(str(address[4][0]) for address in found))
+
+
+async def connect(
+    addresses: tuple[str, ...], head: RequestHead, tls: ssl.SSLContext | None
+) -> tuple[Connection, tuple[str, ...]]:
+    """Connect to the first address that answers; return it with the addresses, that one first.
+
+    Raises:
+        OSError: none does (the last one's error).
+    """
+    loop = asyncio.get_running_loop()
+    for address in addresses:
+        try:
+            _, connection = await loop.create_connection(
+                Connection,
+                address,
+                head.port,
+                ssl=tls,
+                server_hostname=head.host if tls is not None else None,
+            )
+        except OSError:
+            if address == addresses[-1]:
+                raise
+        else:
+            return connection, (address, *(a for a in addresses if a != address))
+    raise OSError(errno.EHOSTUNREACH, "no address")
 
 
 def connect_words(error: BaseException, head: RequestHead) -> str:

@@ -4,17 +4,14 @@ A stream is decoded when it ends, when 64 KB of it are pending, and when a time-
 """
 
 import asyncio
-import zlib
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-import numpy as np
-import orjson
-
 from loadgen.scenario.model import Timeouts
-from loadgen.units import format_duration
-from loadgen.wire.endpoints import Endpoint, error_text
+from loadgen.wire.endpoints import Endpoint
+from loadgen.wire.inflate import decompressor, inflate
+from loadgen.wire.outcome import outcome_of, shorten
 from loadgen.wire.sse import SseDecoder
 from loadgen.wire.stopwatch import Exchange, now_ns
 from loadgen.wire.timeline import Int64s, Timeline
@@ -22,7 +19,6 @@ from loadgen.wire.timeline import Int64s, Timeline
 SLICE_NS: Final = 500_000
 WAKE_UPS: Final = 8
 MAX_ERROR_BODY: Final = 64 << 10
-MAX_ERROR_CHARS: Final = 300
 # Above this many streams that wait for decoding a slice grows in proportion, so that memory stays bounded
 # even when the generator is past its limit (which the run's verdict then says).
 _BACKLOG: Final = 1_000
@@ -87,7 +83,8 @@ class Decoding:
         if not self._mode:
             self._choose_mode()
         if self._inflate is not None:
-            data, ends = self._inflated(data, ends)
+            data, ends, broken = inflate(self._inflate, data, ends)
+            self.sse.error = self.sse.error or broken
         if self._mode == "sse":
             self.sse.feed(data, ends, stamps_ns)
         elif len(self._body) < MAX_ERROR_BODY:
@@ -95,37 +92,21 @@ class Decoding:
 
     def _choose_mode(self) -> None:
         exchange = self.exchange
-        if exchange.content_encoding in (b"gzip", b"x-gzip", b"deflate"):
-            self._inflate = zlib.decompressobj(wbits=47).decompress
-        elif exchange.content_encoding not in (b"", b"identity"):
-            name = exchange.content_encoding.decode("latin-1")
-            self.sse.error = ("bad_stream", f"Content-Encoding {name!r} although identity was asked for")
+        if exchange.content_encoding not in (b"", b"identity"):
+            self._inflate, self.sse.error = decompressor(exchange.content_encoding)
         is_json = exchange.content_type.startswith(b"application/json")
         self._mode = (
             "sse" if exchange.status is not None and exchange.status < 300 and not is_json else "body"
         )
 
-    def _inflated(self, data: bytes, ends: Int64s) -> tuple[bytes, Int64s]:
-        """Decompress part by part, so that every byte keeps the stamp of the read that made it readable."""
-        assert self._inflate is not None  # noqa: S101  # checked by the caller
-        out: list[bytes] = []
-        start = 0
-        try:
-            for end in ends.tolist():
-                out.append(self._inflate(data[start:end]))
-                start = end
-        except zlib.error as error:
-            self.sse.error = ("bad_stream", f"broken compressed body: {error}")
-            out += [b""] * (len(ends) - len(out))
-        return b"".join(out), np.cumsum([len(part) for part in out], dtype=np.int64)
-
     def _timeline(self, done_ns: int) -> Timeline:
         exchange, sse = self.exchange, self.sse
         sse.finish()
-        outcome, error = self._outcome(done_ns)
+        body = bytes(self._body) if self._mode == "body" else None
+        outcome, error = outcome_of(exchange, sse, body, self._timeouts)
         return Timeline(
             outcome=outcome,
-            error=_shorten(self._redact(error)) if error else None,
+            error=shorten(self._redact(error)) if error else None,
             status=exchange.status,
             connect_start_ns=exchange.connect_start_ns,
             connected_ns=exchange.connected_ns,
@@ -143,39 +124,6 @@ class Decoding:
             usage=sse.usage,
             attempts=max(1, exchange.attempts),
         )
-
-    def _outcome(self, done_ns: int) -> tuple[str, str | None]:
-        exchange, sse = self.exchange, self.sse
-        if exchange.failure is not None and not (exchange.failure[0] == "disconnected" and sse.error):
-            return exchange.failure
-        status = exchange.status or 0
-        if not 200 <= status < 300:
-            return _refusal(status, bytes(self._body))
-        if sse.error is not None:
-            return sse.error
-        if self._mode == "body":
-            return _not_a_stream(bytes(self._body))
-        if late := self._late(done_ns):
-            return "timeout", late
-        if not len(sse.event_ns):
-            return "empty", "the answer carried no output"
-        if sse.finish_reason is None:
-            return "truncated", "the answer ended without a finish_reason"
-        return "ok", None
-
-    def _late(self, done_ns: int) -> str | None:
-        """Judge the time-outs by the stamps, so that the outcome does not hang on when the sweep came by."""
-        sent, limits, events = self.exchange.sent_ns or 0, self._timeouts, self.sse.event_ns
-        if done_ns - sent >= limits.total_ns:
-            return f"not done within total = {format_duration(limits.total_ns)}"
-        # the end counts like an event: nobody knew that no token would come any more
-        if (int(events[0]) if len(events) else done_ns) - sent >= limits.first_token_ns:
-            return f"no token within first_token = {format_duration(limits.first_token_ns)}"
-        # only an answer that took longer than that can hold such a gap
-        suspicious = done_ns - sent >= limits.between_tokens_ns and len(events)
-        if suspicious and int(np.diff(events, append=done_ns).max()) >= limits.between_tokens_ns:
-            return f"no token within between_tokens = {format_duration(limits.between_tokens_ns)}"
-        return None
 
 
 class DecodeQueue:
@@ -229,31 +177,3 @@ class DecodeQueue:
         self._scheduled = False
         if ended or waiting:
             self._schedule()
-
-
-def _refusal(status: int, body: bytes) -> tuple[str, str]:
-    """Name a status that is no success, with the server's own words."""
-    try:
-        words = error_text(orjson.loads(body)) if body.strip() else ""
-    except orjson.JSONDecodeError:
-        words = " ".join(body.decode("utf-8", "replace").split())
-    if 300 <= status < 400:
-        words = words or "redirects are not followed; give the final base_url"
-    text = f"HTTP {status}: {words}" if words else f"HTTP {status}"
-    return ("rate_limited" if status == 429 else "http_error"), text
-
-
-def _not_a_stream(body: bytes) -> tuple[str, str]:
-    """Name an answer with status 200 that is JSON where a stream was asked for."""
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return "bad_stream", "a body that says it is JSON but is not, where an event stream was asked for"
-    if isinstance(answer, dict) and answer.get("error"):
-        return "error_in_stream", error_text(answer)
-    return "bad_stream", "a JSON body where an event stream was asked for (stream = true)"
-
-
-def _shorten(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= MAX_ERROR_CHARS else flat[: MAX_ERROR_CHARS - 1] + "…"
