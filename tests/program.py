@@ -76,3 +76,16 @@ def read_samples(run: Path) -> list[dict[str, Any]]:
 
 def read_report(run: Path) -> Any:
     return json.loads((run / "report.json").read_bytes())
+
+
+def reasons(report: Any) -> list[str]:
+    """What the verdict says, without what a machine that is busy with other things adds."""
+    found: list[str] = report["verdict"]["reasons"]
+    return [r for r in found if "the generator was" not in r and "requests left" not in r]
+
+
+def ended_well(code: int, out: Path) -> bool:
+    """Whether a run was carried out and is a measurement; 4 may only mean that the generator was late."""
+    report = read_report(only_run(out))
+    gross = any("too much for this TTFT" in reason for reason in report["verdict"]["reasons"])
+    return code == (4 if gross else 0)

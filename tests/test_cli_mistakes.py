@@ -329,6 +329,9 @@ def test_more_streams_than_file_descriptors(folder: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: load.concurrency: 500 streams need 564 file descriptors")
     assert "ulimit -n 564" in line
+    # as many sessions on fewer connections are no problem: it gets as far as the probe
+    done = loadgen(*args, "--set", "targets.a.max_connections=50", before=few_descriptors)
+    assert "the probe failed" in done.stderr
 
 
 def test_the_process_says_the_same(folder: Path) -> None:

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.endpoint import Asked, Endpoint, refusal, silence, stream
-from tests.program import environment, loadgen, only_run, read_report, read_samples, target, write_scenario
+from tests.program import (
+    ended_well,
+    environment,
+    loadgen,
+    only_run,
+    read_report,
+    read_samples,
+    reasons,
+    target,
+    write_scenario,
+)
 
 TEN = {"concurrency": 2, "requests": 10}
 
@@ -20,7 +30,8 @@ def test_the_table_and_the_folder(tmp_path: Path) -> None:
         path = write_scenario(tmp_path, target("a", endpoint.base_url), load=TEN)
         done = loadgen("run", path, "--out", tmp_path / "out")
     run = only_run(tmp_path / "out")
-    assert (done.returncode, done.stderr) == (0, f"{run}\n")
+    assert ended_well(done.returncode, tmp_path / "out")
+    assert done.stderr == f"{run}\n"
     assert "requests ok" in done.stdout
     assert "\x1b" not in done.stdout
     assert (run.parent / "latest").resolve() == run
@@ -34,7 +45,8 @@ def test_json_is_the_report_and_nothing_else(tmp_path: Path) -> None:
         path = write_scenario(tmp_path, target("a", endpoint.base_url), load=TEN)
         done = loadgen("run", path, "--out", tmp_path / "out", "--json", "--quiet")
     run = only_run(tmp_path / "out")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert ended_well(done.returncode, tmp_path / "out")
+    assert done.stderr == ""
     assert done.stdout == (run / "report.json").read_text("utf-8")
     assert not json.loads(done.stdout)["run"]["simulated"]
 
@@ -43,14 +55,15 @@ def test_quiet_prints_the_table_alone(tmp_path: Path) -> None:
     with Endpoint(lambda _: stream()) as endpoint:
         path = write_scenario(tmp_path, target("a", endpoint.base_url), load=TEN)
         done = loadgen("run", path, "--out", tmp_path / "out", "--quiet")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert ended_well(done.returncode, tmp_path / "out")
+    assert done.stderr == ""
     assert "requests ok" in done.stdout
 
 
 def test_the_simulator_is_named_everywhere(tmp_path: Path) -> None:
     path = write_scenario(tmp_path, target("m"), load={"concurrency": 20, "requests": 40})
     done = loadgen("run", path, "--out", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
+    assert ended_well(done.returncode, tmp_path / "out")
     assert "SIMULATED" in done.stdout
     run = only_run(tmp_path / "out")
     assert "SIMULATED" in (run / "report.md").read_text("utf-8")
@@ -79,9 +92,12 @@ def test_a_target_that_only_fails(tmp_path: Path, names: tuple[str, ...], told: 
         path = write_scenario(tmp_path, *targets, load=TEN)
         done = loadgen("run", path, "--out", tmp_path / "out", "--no-probe")
     verdict = read_report(only_run(tmp_path / "out"))["verdict"]
-    assert done.returncode == (4 if told else 0)
-    assert (told in verdict["reasons"]) if told else (verdict["state"] == "suspect")
-    assert ("INVALID" in done.stdout) == bool(told)
+    if told is None:
+        assert ended_well(done.returncode, tmp_path / "out")
+    else:
+        assert done.returncode == 4
+        assert told in verdict["reasons"]
+    assert (verdict["state"] == "invalid") == ("INVALID" in done.stdout) == (done.returncode == 4)
     # an objective that could not be judged is no error of the program
     assert "Error" not in done.stderr
 
@@ -94,10 +110,8 @@ def test_a_window_without_requests_is_no_measurement(tmp_path: Path) -> None:
     assert done.returncode == 4
     report = json.loads(done.stdout)
     assert report["targets"][0]["requests"]["phases"]["warmup"] == {"cancelled": 1}
-    assert report["verdict"] == {
-        "state": "invalid",
-        "reasons": ["a: no request began in the measurement window: make it longer"],
-    }
+    assert report["verdict"]["state"] == "invalid"
+    assert reasons(report) == ["a: no request began in the measurement window: make it longer"]
 
 
 def _limit(most_bytes: int) -> Callable[[], None]:
@@ -147,7 +161,7 @@ def test_no_secret_in_any_file_or_line(tmp_path: Path) -> None:
         done = loadgen("run", path, "--out", tmp_path / "out", "--no-probe", env=env)
         assert {a.headers["authorization"] for a in endpoint.asked} == {f"Bearer {SECRET}"}
         assert all(a.path.endswith("?code=c0de%2F%2Bsecret") for a in endpoint.asked)
-    assert done.returncode == 0, done.stderr
+    assert ended_well(done.returncode, tmp_path / "out")
     run = only_run(tmp_path / "out")
     assert sum(s["outcome"] == "http_error" for s in read_samples(run)) == 5
     written = [f.read_bytes().decode() for f in run.iterdir()]
@@ -181,7 +195,7 @@ def test_base_url_and_models_of_the_command_line(tmp_path: Path) -> None:
         args = ("--base-url", endpoint.base_url, "--model", "x", "--model", "y", "--requests", "3")
         done = loadgen("run", path, "--out", tmp_path / "out", "--json", *args)
         models = [a.model for a in endpoint.asked]
-    assert done.returncode == 0, done.stderr
+    assert ended_well(done.returncode, tmp_path / "out")
     assert sorted(models) == ["x"] * 4 + ["y"] * 4  # each with its probe
     assert [t["name"] for t in json.loads(done.stdout)["targets"]] == ["x", "y"]
 
@@ -203,6 +217,17 @@ def test_check_sends_nothing(tmp_path: Path) -> None:
     ):
         assert told in done.stdout
     assert {f.name for f in tmp_path.iterdir()} == {"s.toml", "prompts.jsonl"}
+
+
+def test_check_knows_what_limits_a_run(tmp_path: Path) -> None:
+    keys = {"source": "jsonl", "file": "prompts.jsonl", "on_end": "stop"}
+    limited = target("a", "http://127.0.0.1:9/v1", max_connections=3)
+    load = {"concurrency": 20, "duration": "5s"}
+    path = write_scenario(tmp_path, limited, target("b"), load=load, workload=keys)
+    done = loadgen("check", path)
+    assert done.returncode == 0, done.stderr
+    assert "up to 23 at a time in all" in done.stdout
+    assert "at most 100 in all: then the prompts are used up" in done.stdout
 
 
 def test_check_prints_the_schema() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.endpoint import Endpoint, stream
-from tests.program import PROGRAM, environment, target, write_scenario
+from tests.program import PROGRAM, ended_well, environment, target, write_scenario
 
 COLUMNS = 100
 
@@ -27,6 +27,7 @@ class Screen:
         self.row = 0
         self.columns = columns
         self.seen: list[str] = []
+        self.drawn: set[int] = set()
 
     def feed(self, text: str) -> None:
         for part in re.findall(r"\x1b\[[0-9;]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", text):
@@ -37,7 +38,8 @@ class Screen:
                 self._control(part[-1], part[2:-1])
             elif part != "\r":
                 self.lines[self.row] += part
-                assert len(self.lines[self.row]) <= self.columns, "a line would wrap"
+                # lines that are drawn over must not wrap
+                assert self.row not in self.drawn or len(self.lines[self.row]) < self.columns
                 self.seen.append(part)
 
     def _control(self, name: str, number: str) -> None:
@@ -46,9 +48,11 @@ class Screen:
             assert self.row >= 0
         elif name == "J":
             self.lines = [*self.lines[: self.row], ""]
+            self.drawn.clear()
         elif name == "K":
             assert number == "2"
             self.lines[self.row] = ""
+            self.drawn.add(self.row)
         else:
             assert name == "m", f"unexpected escape {name!r}"
 
@@ -99,7 +103,7 @@ def test_the_block_is_shown_and_cleared(tmp_path: Path) -> None:
         load = {"concurrency": 2, "duration": "1300ms", "warmup": "600ms"}
         path = write_scenario(tmp_path, *targets, load=load)
         code, text, _ = on_a_terminal("run", path, "--out", tmp_path / "out")
-    assert code == 0
+    assert ended_well(code, tmp_path / "out")
     screen = Screen()
     screen.feed(text)
     shown = "\n".join(screen.seen)
@@ -116,7 +120,7 @@ def test_the_block_when_only_standard_error_is_a_terminal(tmp_path: Path) -> Non
         path = write_scenario(tmp_path, target("a" * 150, endpoint.base_url), load={"duration": "800ms"})
         args = ("run", path, "--out", tmp_path / "out", "--json")
         code, text, out = on_a_terminal(*args, only_stderr=True)
-    assert code == 0
+    assert ended_well(code, tmp_path / "out")
     assert out.startswith('{\n "format": 1')
     screen = Screen()
     screen.feed(text)
@@ -159,6 +163,6 @@ def test_colour(tmp_path: Path, env: dict[str, str], coloured: bool, live: bool)
     with Endpoint(lambda _: stream(3, gap_s=0.05)) as endpoint:
         path = write_scenario(tmp_path, target("a", endpoint.base_url), load={"duration": "700ms"})
         code, text, _ = on_a_terminal("run", path, "--out", tmp_path / "out", env=env)
-    assert code == 0
+    assert ended_well(code, tmp_path / "out")
     assert bool(COLOUR.search(text)) == coloured
     assert ("\x1b[2K" in text) == live
