@@ -5,6 +5,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from loadgen.measure.tokens import count_tokens
 from loadgen.wire.timeline import Timeline
 
 
@@ -81,17 +82,11 @@ def make_sample(
 
     epoch_ns: the run's epoch on the timeline's clock. window_ns: (start, end) of the measurement window as
     offsets from the epoch; an end of None is still open. `origin.intended_ns` is such an offset too.
-
-    Token counts come from the server's usage, else every output event counts as a token; `token_source`
-    says which. The first event's tokens: per-event usage, else its share of the characters.
     """
     t = timeline
-    output, source = _output_tokens(t)
-    hidden = _hidden_reasoning(t, output)
-    first, window = None, 0.0
-    if output is not None and len(t.event_ns):
-        first = _first_event_tokens(t, output - hidden, source)
-        window = _inside(t, epoch_ns, window_ns, output)
+    start, end = window_ns
+    chars = int(t.event_chars.sum())
+    tokens = count_tokens(t, chars, start + epoch_ns, None if end is None else end + epoch_ns)
     # attribute by attribute: `dict` and `asdict` would cost more than all the rest here
     return Sample(
         seq=origin.seq,
@@ -120,54 +115,19 @@ def make_sample(
         prompt_tokens=t.usage.prompt_tokens if t.usage else None,
         cached_tokens=t.usage.cached_tokens if t.usage else None,
         reasoning_tokens=t.usage.reasoning_tokens if t.usage else None,
-        output_tokens=output,
-        output_chars=int(t.event_chars.sum()) if len(t.event_ns) else None,
-        token_source=source,
+        output_tokens=tokens.output,
+        output_chars=chars if len(t.event_ns) else None,
+        token_source=tokens.source,
         events=t.events,
         output_events=len(t.event_ns),
         longest_gap_ns=int(np.diff(t.event_ns).max()) if len(t.event_ns) > 1 else None,
-        first_event_tokens=first,
+        first_event_tokens=tokens.first,
         first_event_chars=int(t.event_chars[0]) if len(t.event_ns) else None,
-        hidden_reasoning_tokens=hidden,
-        window_output_tokens=window,
+        hidden_reasoning_tokens=tokens.hidden,
+        window_output_tokens=tokens.inside,
         attempts=t.attempts,
     )
 
 
 def _offset(instant_ns: int | None, epoch_ns: int) -> int | None:
     return None if instant_ns is None else instant_ns - epoch_ns
-
-
-def _output_tokens(t: Timeline) -> tuple[int | None, str | None]:
-    if t.usage is not None and t.usage.output_tokens is not None:
-        return t.usage.output_tokens, "usage"
-    if len(t.event_ns):
-        return len(t.event_ns), "events"
-    return None, None
-
-
-def _hidden_reasoning(t: Timeline, output: int | None) -> int:
-    """Reasoning tokens that the server counted and no event carried."""
-    if t.usage is None or output is None or t.reasoning_events:
-        return 0
-    return min(t.usage.reasoning_tokens or 0, output)
-
-
-def _first_event_tokens(t: Timeline, visible: int, source: str | None) -> float:
-    """Tokens of the first output event: as counted, or its share of the characters."""
-    if source != "usage":
-        return 1
-    if t.first_event_tokens is not None:
-        return t.first_event_tokens
-    return visible * int(t.event_chars[0]) / int(t.event_chars.sum())
-
-
-def _inside(t: Timeline, epoch_ns: int, window_ns: tuple[int, int | None], output: int) -> float:
-    """Tokens that arrived inside the window: the output, by the characters' share of each event."""
-    start, end = window_ns[0] + epoch_ns, None if window_ns[1] is None else window_ns[1] + epoch_ns
-    if t.event_ns[0] >= start and (end is None or t.event_ns[-1] < end):
-        return output
-    inside = t.event_ns >= start
-    if end is not None:
-        inside &= t.event_ns < end
-    return float(output * int(t.event_chars[inside].sum()) / int(t.event_chars.sum()))
