@@ -16,8 +16,10 @@ from loadgen.wire.sse import SseDecoder
 from loadgen.wire.stopwatch import Exchange, now_ns
 from loadgen.wire.timeline import Int64s, Timeline
 
-SLICE_NS: Final = 500_000
-WAKE_UPS: Final = 8
+SLICE_NS: Final = 250_000
+WAKE_UPS: Final = 4
+QUIET_NS: Final = 20_000
+PATIENCE_NS: Final = 20_000_000
 MAX_ERROR_BODY: Final = 64 << 10
 # Above this many streams that wait for decoding a slice grows in proportion, so that memory stays bounded
 # even when the generator is past its limit (which the run's verdict then says).
@@ -131,6 +133,8 @@ class DecodeQueue:
 
     When hundreds of streams end together, waking all their sessions at once would keep the loop from the
     reads of all others for many milliseconds; so they go a few at a time, and the rest waits its turn.
+    Decoding also waits for a turn of the loop that brought no reads (servers send in bursts), but the less
+    the more there is to decode.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -138,6 +142,8 @@ class DecodeQueue:
         self._waiting: deque[Decoding] = deque()
         self._ended: deque[asyncio.Future[None]] = deque()
         self._scheduled = False
+        self._scheduled_ns = 0
+        self._decoded_ns = 0
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._ended)
@@ -146,6 +152,8 @@ class DecodeQueue:
         """Decode this stream soon; adding it again before then changes nothing."""
         if not decoding.queued:
             decoding.queued = True
+            if not self._waiting:
+                self._decoded_ns = now_ns()
             self._waiting.append(decoding)
             self._schedule()
 
@@ -157,23 +165,33 @@ class DecodeQueue:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
+            self._scheduled_ns = now_ns()
             self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
         ended, waiting = self._ended, self._waiting
+        self._scheduled = False
+        now = now_ns()
+        # a turn of the loop that was this short read next to nothing
+        quiet = now - self._scheduled_ns < QUIET_NS and not ended
+        if waiting and (quiet or now - self._decoded_ns > PATIENCE_NS // (1 + len(waiting))):
+            self._decode(now)
         for _ in range(min(len(ended), WAKE_UPS)):
             waiter = ended.popleft()
             if not waiter.done():
                 waiter.set_result(None)
-        until = now_ns() + SLICE_NS * (1 + len(waiting) // _BACKLOG)
+        if ended or waiting:
+            self._schedule()
+
+    def _decode(self, now: int) -> None:
+        waiting = self._waiting
+        until = now + SLICE_NS * (1 + len(waiting) // _BACKLOG)
         while waiting:
             decoding = waiting.popleft()
             decoding.queued = False
             if decoding.step():
                 decoding.queued = True
                 waiting.append(decoding)
-            if now_ns() >= until:
+            self._decoded_ns = now_ns()
+            if self._decoded_ns >= until:
                 break
-        self._scheduled = False
-        if ended or waiting:
-            self._schedule()
