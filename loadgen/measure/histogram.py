@@ -4,6 +4,7 @@ Layout and index arithmetic are HdrHistogram's (Tene, hdrhistogram.org): 1 to 3.
 at 3 significant digits. The hdrh package encodes and decodes; only this module knows it.
 """
 
+import functools
 import math
 import zlib
 from collections.abc import Sequence
@@ -143,15 +144,11 @@ def with_failures(
 
 def encode(counts: Counts) -> str:
     """Encode a row as HdrHistogram V2, compressed, base64: the payload of an interval log."""
-    histogram = _empty()
-    _view(histogram)[:] = counts
+    histogram, view = _scratch()
+    view[:] = counts
     used = np.flatnonzero(counts)
     histogram.total_count = int(counts.sum())
-    if len(used):
-        histogram.min_value = int(histogram.get_value_from_index(int(used[0])))
-        histogram.max_value = int(
-            histogram.get_highest_equivalent_value(histogram.get_value_from_index(int(used[-1])))
-        )
+    histogram.max_value = int(histogram.get_value_from_index(int(used[-1]))) if len(used) else 0
     return bytes(histogram.encode()).decode("ascii")
 
 
@@ -170,8 +167,14 @@ def decode(payload: str) -> Counts:
     return counts
 
 
-def _empty() -> Any:
-    return HdrHistogram(1, HIGHEST, DIGITS)
+@functools.cache
+def _scratch() -> tuple[Any, Counts]:
+    """Return the one histogram for all encoding, and its counts.
+
+    Each new one would be 400 KB in a reference cycle, and during a run the collector is off.
+    """
+    histogram = HdrHistogram(1, HIGHEST, DIGITS)
+    return histogram, _view(histogram)
 
 
 def _view(histogram: Any) -> Counts:
