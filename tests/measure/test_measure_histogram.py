@@ -1,6 +1,7 @@
 """Our rows of counts against HdrHistogram's own, and our statistics against the plain way."""
 
 import base64
+import gc
 import math
 import random
 import struct
@@ -155,6 +156,24 @@ def changed(at: int, by: bytes) -> str:
     inner[at : at + len(by)] = by
     packed = zlib.compress(inner)
     return base64.b64encode(data[:4] + struct.pack(">I", len(packed)) + packed).decode()
+
+
+def test_encoding_leaves_no_histograms_behind() -> None:
+    """hdrh's are in reference cycles, and during a run the collector is off."""
+
+    def histograms() -> int:
+        return sum(isinstance(o, HdrHistogram) for o in gc.get_objects())
+
+    encode(row_of([1]))
+    gc.collect()
+    before = histograms()
+    gc.disable()
+    try:
+        for n in range(20):
+            encode(row_of([n * 1000]))
+        assert histograms() == before
+    finally:
+        gc.enable()
 
 
 NO_PAYLOADS = {
