@@ -18,7 +18,8 @@ from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
 
 # A server that closes every connection after its answer, although it says keep-alive (llama.cpp's does),
-# would make every request go out twice. After so many stale connections in a row none is kept any more.
+# would make every request go out twice. After so many connections in a row that were stale when they were
+# to serve for the second time, none is kept any more. (Older ones die together when a server restarts.)
 _STALE_BEFORE_FRESH: Final = 3
 
 
@@ -71,11 +72,12 @@ class Client:
             free = None if self._places else self._free_connection()
             connection = free or await self._connect(exchange)
             if connection is not None:
-                reused = connection.served > 0
+                served = connection.served
                 self._start(connection, exchange, request)
                 await exchange.waiter
-                if reused:
-                    self._stale_in_a_row = self._stale_in_a_row + 1 if exchange.stale else 0
+                if served:
+                    once_only = served == 1 and exchange.stale
+                    self._stale_in_a_row = self._stale_in_a_row + 1 if once_only else 0
                     if exchange.stale:
                         await self._again(exchange, request)
         finally:
@@ -166,6 +168,8 @@ class Client:
             ours = error.errno in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)
             exchange.fail("client_error" if ours else "connect_error", words)
         finally:
+            if connection is None and task.done() and not task.cancelled() and task.exception() is None:
+                task.result()[0].close()  # made in the very moment its time was up
             del self._connecting[exchange], task  # an error's traceback holds this frame: no cycle through it
             if connection is None:
                 self._open -= 1

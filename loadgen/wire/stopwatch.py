@@ -139,7 +139,8 @@ class Exchange:
         """Keep the few headers that decide how the body is read."""
         self.header_bytes += len(name) + len(value)
         if self.header_bytes > MAX_HEADER_BYTES:
-            self.fail("bad_stream", f"the answer's headers are larger than {MAX_HEADER_BYTES >> 10} KB")
+            what = f"the answer's headers are larger than {MAX_HEADER_BYTES >> 10} KB"
+            self.fail("bad_stream", what, self.stamps[-1])
             return
         if self.answered:  # a trailer decides nothing any more
             return

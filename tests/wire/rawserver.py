@@ -153,9 +153,10 @@ class Caller:
         """Send one request and wait for its timeline."""
         got: list[Timeline] = []
         self.delivered.append(got)
-        done_ns = await self.client.send(PROMPT, got.append)
-        while not got:  # noqa: ASYNC110  # a few turns of the loop
-            await asyncio.sleep(0)
+        async with asyncio.timeout(20):  # a test that fails is to end
+            done_ns = await self.client.send(PROMPT, got.append)
+            while not got:  # noqa: ASYNC110  # a few turns of the loop
+                await asyncio.sleep(0)
         assert got[0].done_ns == done_ns
         return got[0]
 

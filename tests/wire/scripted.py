@@ -46,8 +46,8 @@ def with_length(body: bytes, before: bytes = b"", *lines: str) -> Message:
     return Message(start + body, [len(start) + i + 1 for i in range(len(body))])
 
 
-def until_close(body: bytes) -> Message:
-    start = head("connection: close")
+def until_close(body: bytes, before: bytes = b"") -> Message:
+    start = before + head("connection: close")
     return Message(start + body, [len(start) + i + 1 for i in range(len(body))], ends_with_connection=True)
 
 
@@ -75,12 +75,13 @@ def compressed(body: bytes, wbits: int, name: str) -> Message:
 
 
 class Clock:
-    """Stands for the monotonic clock."""
+    """Stands for the monotonic clock; it goes on by one whenever it is read."""
 
     now = 0
 
     def __call__(self) -> int:
-        return self.now
+        self.now += 1
+        return self.now - 1
 
 
 class Wire(asyncio.Transport):
@@ -104,8 +105,9 @@ class Wire(asyncio.Transport):
 class Play:
     """One connection and what its exchanges become."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, timeouts: Timeouts | None = None) -> None:
         self.clock = clock
+        self.timeouts = timeouts or Timeouts()
         self.wire = Wire()
         self.connection = Connection()
         self.connection.connection_made(self.wire)
@@ -119,7 +121,7 @@ class Play:
     def start(self) -> None:
         self.exchange = Exchange(None, self.woken.append)  # type: ignore[arg-type]  # nobody waits here
         self.exchange.on_pending = self.count
-        self.decoding = Decoding(self.exchange, CHAT, Timeouts(), str, self.timelines.append)
+        self.decoding = Decoding(self.exchange, CHAT, self.timeouts, str, self.timelines.append)
         self.clock.now = SENT
         self.connection.start(self.exchange, b"POST ...")
 

@@ -27,7 +27,7 @@ from tests.wire.scripted import (
 
 FIRST, STEP = 1_000, 10  # the clock: when the first read comes, and between two
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-HINTS = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\ncontent-type: application/json\r\n\r\n"
+HINTS = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\ncontent-encoding: br\r\ncontent-length: 0\r\n\r\n"
 FRAMINGS = {
     "length": with_length(BODY),
     "until close": until_close(BODY),
@@ -38,6 +38,7 @@ FRAMINGS = {
     ),
     "after 100": with_length(BODY, CONTINUE),
     "after 100 and 103": with_length(BODY, CONTINUE + HINTS),
+    "after 103, until close": until_close(BODY, HINTS),
     "gzip": compressed(BODY, 31, "gzip"),
     "deflate": compressed(BODY, 15, "deflate"),
 }
