@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from enum import Enum
 from typing import Any, Self
@@ -137,6 +138,10 @@ def chunk(data: bytes) -> bytes:
 def timeouts_ms(**limits: int) -> Timeouts:
     """Time-outs in milliseconds; those not named are far away."""
     return Timeouts(**{f"{name}_ns": Duration(ms * 10**6) for name, ms in limits.items()})
+
+
+def outcomes(timelines: list[Timeline]) -> Counter[str]:
+    return Counter(t.outcome for t in timelines)
 
 
 PROMPT = Prompt(messages=[{"role": "user", "content": "Hi, Zoë"}], task="t", asked_output_tokens=8)

@@ -1,34 +1,27 @@
-"""The client against real sockets: connections kept, found dead, limited, timed out, cut off."""
+"""The client against real sockets: connections kept, found dead, limited."""
 
 import asyncio
+import resource
 import socket
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
-from loadgen.wire.client import Client
-from loadgen.wire.timeline import Timeline
+from loadgen.wire.stopwatch import Connection
 from tests.wire.rawserver import (
     STREAM_HEAD,
-    Caller,
     RawServer,
     Script,
     Step,
     calling,
     chunk,
     event,
+    outcomes,
     stream,
-    timeouts_ms,
 )
 
 OK = stream("Hello", " you")
 SERVE: Script = [Step.REQUEST, OK, Step.AGAIN]
-
-
-def outcomes(timelines: list[Timeline]) -> Counter[str]:
-    return Counter(t.outcome for t in timelines)
 
 
 # connections
@@ -236,126 +229,78 @@ async def test_addresses_put_in_another_order_meanwhile_fail_nobody() -> None:
         assert (await request).outcome == "ok"
 
 
-# time-outs
+async def test_one_connection_is_shared_evenly() -> None:
+    served: list[int] = []
+    async with RawServer(SERVE) as server, calling(server.base_url, max_connections=1) as caller:
+
+        async def place(number: int) -> None:
+            while len(served) < 30:
+                await caller.send()
+                served.append(number)
+
+        await asyncio.gather(*(place(i) for i in range(3)))
+        assert server.accepted == 1
+    assert all(abs(served.count(i) - len(served) / 3) <= 1 for i in range(3))
 
 
-@asynccontextmanager
-async def full_backlog() -> AsyncIterator[str]:
-    """A listening socket whose queue is full: the kernel answers no further attempt to connect."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        await asyncio.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        for filler in fillers:
-            filler.close()
+async def test_a_limit_and_kept_connections_that_are_all_dead() -> None:
+    # each second request on a connection kills it; the one who sends again must not be given such a one
+    async with RawServer(GONE_AT_THE_SECOND) as server, calling(server.base_url, max_connections=1) as caller:
+        timelines = await caller.send_many(6)
+        assert outcomes(timelines) == {"ok": 6}
+        assert max(t.attempts for t in timelines) == 2
 
 
-async def test_a_connection_that_is_not_made_in_time() -> None:
-    async with full_backlog() as base_url, calling(base_url, timeouts=timeouts_ms(connect=30)) as caller:
-        timelines = await caller.send_many(3)
-        assert outcomes(timelines) == {"timeout": 3}
-        assert {t.error for t in timelines} == {"not connected within connect = 30ms"}
-        assert {t.sent_ns for t in timelines} == {t.connected_ns for t in timelines} == {None}
-        assert caller.client.connections == 0
+async def test_a_server_that_never_keeps_a_connection_is_understood() -> None:
+    async with RawServer(GONE_AT_THE_SECOND) as server, calling(server.base_url) as caller:
+        timelines = [await caller.send() for _ in range(8)]
+        assert outcomes(timelines) == {"ok": 8}
+        assert [t.attempts for t in timelines] == [1, 2, 2, 2, 1, 1, 1, 1]
 
 
-STARTED = STREAM_HEAD + chunk(event("a"))
-ROLE_ONLY = STREAM_HEAD + chunk(event("")) + chunk(b": ping\n\n")
+async def test_a_restart_of_the_server_does_not_end_keep_alive() -> None:
+    old: Script = [Step.REQUEST, OK, Step.REQUEST, OK, Step.REQUEST]
+    async with RawServer(*[old] * 6, SERVE) as server, calling(server.base_url) as caller:
+        for attempts in (1, 1, 2, 1, 1):
+            timelines = await caller.send_many(6)
+            assert {(t.outcome, t.attempts) for t in timelines} == {("ok", attempts)}
+        assert server.accepted == 12
 
 
-@pytest.mark.parametrize(
-    ("limit", "said", "error"),
-    [
-        ("first_token", b"", "no token within first_token = 40ms"),
-        ("first_token", b"HTTP/1.1 100 Continue\r\n\r\n", "no token within first_token = 40ms"),
-        ("first_token", ROLE_ONLY, "no token within first_token = 40ms"),
-        ("between_tokens", STARTED, "no token within between_tokens = 40ms"),
-        ("between_tokens", STARTED + chunk(b": ping\n\n"), "no token within between_tokens = 40ms"),
-        ("total", b"", "not done within total = 40ms"),
-        ("total", STARTED, "not done within total = 40ms"),
-    ],
-)
-async def test_a_silent_server_is_timed_out(limit: str, said: bytes, error: str) -> None:
-    async with (
-        RawServer([Step.REQUEST, said, Step.HOLD]) as server,
-        calling(server.base_url, timeouts=timeouts_ms(**{limit: 40})) as caller,
-    ):
+async def test_a_connection_about_to_close_is_not_used() -> None:
+    async with RawServer(SERVE) as server, calling(server.base_url) as caller:
+        await caller.send()
+        (connection,) = caller.client._idle
+        assert connection.transport is not None
+        connection.transport.close()
+        second = await caller.send()
+        assert (second.outcome, second.attempts, server.accepted) == ("ok", 1, 2)
+
+
+async def test_a_connection_lost_before_it_could_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect(addresses: tuple[str, ...], *_: Any) -> tuple[Connection, tuple[str, ...]]:
+        connection = Connection()
+        connection.connection_lost(None)
+        return connection, addresses
+
+    monkeypatch.setattr("loadgen.wire.client.connect", connect)
+    async with calling("http://127.0.0.1:1/v1") as caller:
         t = await caller.send()
-        assert (t.outcome, t.error) == ("timeout", error)
-        assert len(t.event_ns) == (said.startswith(STARTED))
-        assert t.sent_ns is not None
-        assert t.done_ns - t.sent_ns >= 40_000_000
-        assert caller.client.connections == 0
-        assert t.attempts == server.accepted == 1
+        assert t.outcome == "disconnected"
+        assert t.error == "the server closed the connection before it was asked anything"
 
 
-async def test_tokens_that_keep_coming_meet_the_limit_between_them() -> None:
-    async with (
-        RawServer(SERVE) as server,
-        calling(server.base_url, timeouts=timeouts_ms(between_tokens=500)) as c,
-    ):
-        assert (await c.send()).outcome == "ok"
-
-
-@pytest.mark.parametrize(
-    ("limits", "error"),
-    [
-        ({"first_token": 20}, "no token within first_token = 20ms"),
-        ({"total": 20}, "not done within total = 20ms"),
-        ({}, None),
-    ],
-)
-async def test_an_answer_that_came_too_late_is_judged_by_its_stamps(
-    limits: dict[str, int], error: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Client, "sweep", lambda _: None)  # nobody comes by in time
-    late = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.05, late.set)
-    async with (
-        RawServer([Step.REQUEST, late, OK]) as server,
-        calling(server.base_url, timeouts=timeouts_ms(**limits)) as caller,
-    ):
-        t = await caller.send()
-        assert (t.outcome, t.error) == ("timeout" if error else "ok", error)
-
-
-# cut off
-
-
-async def cut(caller: Caller, n: int) -> list[Timeline]:
-    """Cut off n requests that are being sent."""
-    tasks = [asyncio.ensure_future(caller.send()) for _ in range(n)]
-    await asyncio.sleep(0.02)
-    caller.client.cut("the end of the grace time")
-    return list(await asyncio.gather(*tasks))
-
-
-@pytest.mark.parametrize(
-    "said", [None, b"", ROLE_ONLY, STARTED], ids=["unread", "waiting", "role", "streaming"]
-)
-async def test_cut_off(said: bytes | None) -> None:
-    script: Script = [Step.HOLD] if said is None else [Step.REQUEST, said, Step.HOLD]
-    async with RawServer(script) as server, calling(server.base_url, max_connections=8) as caller:
-        timelines = await cut(caller, 10)  # two of them wait for a connection
-        assert {(t.outcome, t.error) for t in timelines} == {("cancelled", "the end of the grace time")}
-        assert sum(t.sent_ns is not None for t in timelines) == 8
-        assert sum(len(t.event_ns) for t in timelines) == (8 if said == STARTED else 0)
-        assert caller.client.connections == 0
-
-
-async def test_cut_off_while_connecting() -> None:
-    async with full_backlog() as base_url, calling(base_url) as caller:
-        timelines = await cut(caller, 3)
-        assert {(t.outcome, t.sent_ns, t.connected_ns) for t in timelines} == {("cancelled", None, None)}
-        assert caller.client.connections == 0
-
-
-async def test_after_a_cut_the_client_still_serves() -> None:
-    async with RawServer([Step.REQUEST, Step.HOLD], SERVE) as server, calling(server.base_url) as caller:
-        assert outcomes(await cut(caller, 1)) == {"cancelled": 1}
+async def test_no_file_descriptors_left_is_the_clients_own_failure() -> None:
+    async with RawServer(SERVE) as server, calling(server.base_url) as caller:
+        await caller.send()
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            timelines = await caller.send_many(3)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert outcomes(timelines) == {"ok": 1, "client_error": 2}
+        assert {t.error for t in timelines} - {None} == {
+            f"can't connect to 127.0.0.1:{server.port}: Too many open files"
+        }
         assert (await caller.send()).outcome == "ok"

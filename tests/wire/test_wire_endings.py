@@ -7,10 +7,12 @@ from typing import NamedTuple
 import pytest
 
 from loadgen.wire.stopwatch import MAX_HEADER_BYTES
+from tests.wire.rawserver import timeouts_ms
 from tests.wire.scripted import (
     BODY,
     EVENTS,
     FINISH,
+    SENT,
     Clock,
     Play,
     chunked,
@@ -356,3 +358,39 @@ def test_the_end_of_a_stream_that_has_failed_is_not_seen_twice(clock: Clock) -> 
     assert len(play.woken) == 1
     assert not play.decoding.step()
     assert len(play.timelines) == 1
+
+
+LIMITS = timeouts_ms(first_token=20, between_tokens=30, total=100)
+NO_FIRST, NO_NEXT = "no token within first_token = 20ms", "no token within between_tokens = 30ms"
+ROLE, TOKEN, LAST = (
+    chunk(event({"role": "assistant", "content": ""})),
+    chunk(HELLO),
+    chunk(FINISH) + b"0\r\n\r\n",
+)
+MS = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("reads", "error"),
+    [
+        ([(19, ROLE), (20 - 1e-6, TOKEN), (21, LAST)], None),
+        ([(19, ROLE), (20, TOKEN), (21, LAST)], NO_FIRST),
+        ([(1, ROLE), (20, LAST)], NO_FIRST),  # it is not known before its end that it has no output
+        ([(10, TOKEN), (40 - 1e-6, TOKEN), (41, LAST)], None),
+        ([(10, TOKEN), (40, TOKEN), (41, LAST)], NO_NEXT),
+        ([(10, TOKEN), (30, ROLE), (41, TOKEN), (42, LAST)], NO_NEXT),
+        ([(10, TOKEN), (40 - 1e-6, LAST)], None),
+        ([(10, TOKEN), (40, LAST)], NO_NEXT),  # nobody knew that no token would come any more
+        ([(n, TOKEN) for n in range(10, 100, 10)] + [(100 - 1e-6, LAST)], None),
+        ([(n, TOKEN) for n in range(10, 100, 10)] + [(100, LAST)], "not done within total = 100ms"),
+    ],
+)
+def test_the_time_outs_by_the_stamps_alone(
+    reads: list[tuple[float, bytes]], error: str | None, clock: Clock
+) -> None:
+    play = Play(clock, LIMITS)
+    play.read(CHUNKED, SENT + 1)
+    for at_ms, data in reads:
+        play.read(data, SENT + round(at_ms * MS))
+    t = play.timeline()
+    assert (t.outcome, t.error) == (("timeout", error) if error else ("ok", None))
