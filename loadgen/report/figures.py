@@ -56,7 +56,7 @@ _DISTRIBUTIONS: Final = (
     _Shown("end to end", "e2e_ms", ("p50", "p90", "p99"), with_failures=True),
     _Shown("chunk gap", "chunk_gap_ms", ("p50", "p90", "p99")),
 )
-SHORT: Final = {"TTFT from plan": ("p99",), "TPOT": ("p50", "p99"), "chunk gap": ("p99",)}
+SHORT: Final = {"TTFT from plan": ("p99",), "chunk gap": ("p99",)}
 """Percentiles shown where each takes a line of its own; all where nothing is said."""
 
 _LEGEND: Final = (

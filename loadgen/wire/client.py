@@ -21,6 +21,9 @@ from loadgen.workload.prompt import Prompt
 # would make every request go out twice. After so many connections in a row that were stale when they were
 # to serve for the second time, none is kept any more. (Older ones die together when a server restarts.)
 _STALE_BEFORE_FRESH: Final = 3
+# A place whose connection was refused waits so long: a dead server is not to be knocked up by each of
+# hundreds of places thousands of times a second.
+_PAUSE_S: Final = 0.1
 
 
 class Client:
