@@ -101,6 +101,22 @@ def test_twice_cuts_off(tmp_path: Path) -> None:
     assert [s["error"] for s in cut] == ["cut off by the user"] * 3
 
 
+def test_once_waits_no_longer_than_the_grace_time(tmp_path: Path) -> None:
+    """Also in a run that its count of requests alone would end."""
+    with Endpoint(lambda a: silence() if a.number > 4 else stream()) as endpoint:
+        load = {"concurrency": 3, "requests": 1000, "grace": "300ms"}
+        path = scenario(tmp_path, target("a", endpoint.base_url), load=load)
+        with running(tmp_path, path) as process:
+            wait_for(lambda: len(endpoint.asked) == 8, "requests")
+            process.send_signal(signal.SIGINT)
+            _, err = end_of(process)
+    assert process.returncode == 130, err
+    run = only_run(tmp_path / "out")
+    assert check_sums(run)["targets"][0]["requests"]["outcomes"] == {"cancelled": 3, "ok": 5}
+    cut = [s for s in read_samples(run) if s["outcome"] == "cancelled"]
+    assert {s["error"] for s in cut} == {"cut off: still running at the end of the grace time"}
+
+
 def test_a_third_time_changes_nothing(tmp_path: Path) -> None:
     """Impatient fingers do not cost the report: from the first Ctrl-C on, many more."""
     with Endpoint(lambda _: silence()) as endpoint:
