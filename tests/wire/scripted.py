@@ -51,6 +51,10 @@ def until_close(body: bytes, before: bytes = b"") -> Message:
     return Message(start + body, [len(start) + i + 1 for i in range(len(body))], ends_with_connection=True)
 
 
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
 def chunked(body: bytes, size: int, extension: bytes = b"", trailers: bytes = b"") -> Message:
     raw = bytearray(head("Transfer-Encoding: chunked"))
     at: list[int] = []

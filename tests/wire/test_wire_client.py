@@ -243,11 +243,12 @@ async def test_one_connection_is_shared_evenly() -> None:
     assert all(abs(served.count(i) - len(served) / 3) <= 1 for i in range(3))
 
 
-async def test_a_limit_and_kept_connections_that_are_all_dead() -> None:
+@pytest.mark.parametrize("n", [2, 3, 4, 12])
+async def test_a_limit_and_kept_connections_that_are_all_dead(n: int) -> None:
     # each second request on a connection kills it; the one who sends again must not be given such a one
     async with RawServer(GONE_AT_THE_SECOND) as server, calling(server.base_url, max_connections=1) as caller:
-        timelines = await caller.send_many(6)
-        assert outcomes(timelines) == {"ok": 6}
+        timelines = await caller.send_many(n)
+        assert outcomes(timelines) == {"ok": n}
         assert max(t.attempts for t in timelines) == 2
 
 

@@ -15,6 +15,7 @@ from tests.wire.scripted import (
     SENT,
     Clock,
     Play,
+    chunk,
     chunked,
     event,
     head,
@@ -26,10 +27,6 @@ HELLO = event({"content": "Hello"})
 CHUNKED = head("transfer-encoding: chunked")
 _SQUEEZE = zlib.compressobj(wbits=31)
 CUT_GZIP = _SQUEEZE.compress(HELLO) + _SQUEEZE.flush(zlib.Z_SYNC_FLUSH)
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 AFTER_THE_END = {

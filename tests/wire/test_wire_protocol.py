@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from loadgen.wire.decode import MAX_ERROR_BODY
 from loadgen.wire.stopwatch import PENDING_BYTES, PENDING_READS
 from tests.wire.scripted import (
     BODY,
@@ -16,6 +17,7 @@ from tests.wire.scripted import (
     Clock,
     Message,
     Play,
+    chunk,
     chunked,
     compressed,
     event,
@@ -124,14 +126,26 @@ def test_a_stream_is_to_be_decoded_when_enough_is_pending(clock: Clock) -> None:
     assert play.pending == 1
     play.decoding.step()
     assert not play.exchange.marks
-    play.read(b"%x\r\n%b" % (PENDING_BYTES, b"x" * PENDING_BYTES), FIRST)
+    play.read(chunk(b"x" * PENDING_BYTES), FIRST)
     assert play.pending == 2
+
+
+def test_of_a_huge_refusal_only_the_beginning_is_kept(clock: Clock) -> None:
+    play = Play(clock)
+    play.read(head("transfer-encoding: chunked", status="500 X"), FIRST)
+    for i in range(100):
+        play.read(chunk(b"x" * PENDING_BYTES), FIRST + i)
+        play.decoding.step()
+    assert len(play.decoding._body) <= 2 * MAX_ERROR_BODY
+    assert not play.exchange.body
+    play.read(b"0\r\n\r\n", 77_777)
+    assert play.timeline().error == "HTTP 500: " + "x" * 289 + "…"
 
 
 def test_an_answer_of_many_reads_is_decoded_in_slices(clock: Clock) -> None:
     play = Play(clock)
     pieces = [event({"content": "x" * 90})] * 1_000 + [FINISH]
-    raw = b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in pieces)
+    raw = b"".join(map(chunk, pieces))
     play.read(head("transfer-encoding: chunked"), FIRST)
     for i, piece in enumerate(pieces_of(raw, list(range(0, len(raw), 64)))):
         play.read(piece, FIRST + i)
@@ -142,6 +156,6 @@ def test_an_answer_of_many_reads_is_decoded_in_slices(clock: Clock) -> None:
     (t,) = play.timelines
     assert slices > 5
     assert (t.outcome, len(t.event_ns), t.done_ns) == ("ok", 1_000, 77_777)
-    ends = accumulate(len(b"%x\r\n%b" % (len(p), p)) + 2 for p in pieces[:-1])
+    ends = accumulate(len(chunk(p)) for p in pieces[:-1])
     # a chunk's last two bytes are framing: the event is complete before them
     assert t.event_ns.tolist() == [FIRST + (end - 3) // 64 for end in ends]

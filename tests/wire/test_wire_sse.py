@@ -332,6 +332,23 @@ TRICKY = {
 }
 
 
+@pytest.mark.parametrize(("template", "in_full"), [(True, 2), (False, 200)])
+def test_a_plain_stream_takes_the_short_cut(
+    template: bool, in_full: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+    whole_event = SseDecoder._event
+
+    def count(self: SseDecoder, raw: bytes, end: int) -> None:
+        parsed.append(raw)
+        whole_event(self, raw, end)
+
+    monkeypatch.setattr(SseDecoder, "_event", count)
+    data = b"".join(chunk(A, {"content": f" tok{i}" * (i % 4)}) for i in range(200))
+    assert len(actual([reads_of(data, [999, 5_000])], template=template).outputs) == 150
+    assert len(parsed) == in_full
+
+
 def check_every_cut(data: bytes) -> None:
     """Cut in two everywhere, each half a slice; the reference says which byte completes each event."""
     by_byte = expected(list(enumerate(bytes([byte]) for byte in data)))
