@@ -42,6 +42,7 @@ class TargetRecorder:
         self.late = 0
         self.resent = 0
         self.window_output_tokens = 0.0
+        self.window_ok = 0
         self.last_done_ns = 0
         self.series = Series()
         self._flat = self.counts.reshape(-1)
@@ -50,6 +51,7 @@ class TargetRecorder:
         """Record one request; `timeline` is None when the run is read back from its file."""
         self.outcomes[sample.phase][sample.outcome] += 1
         self.window_output_tokens += sample.window_output_tokens
+        self.window_ok += sample.window_done and sample.outcome == "ok"
         self.series.add(sample, timeline, epoch_ns)
         self.resent += sample.attempts > 1
         self.output_tokens += sample.output_tokens or 0
@@ -105,7 +107,7 @@ class TargetRecorder:
         self.tokens["cached"] += sample.cached_tokens or 0
         self.tokens["reasoning"] += sample.reasoning_tokens or 0
         self.tokens["output"] += sample.output_tokens or 0
-        if sample.token_source is not None:
+        if sample.token_source is not None and sample.outcome == "ok":
             self.token_sources[sample.token_source] += 1
 
     def _count_error(self, text: str) -> None:

@@ -16,7 +16,8 @@ class Sample(msgspec.Struct, kw_only=True):
     clock (`longest_gap_ns` alone is a length); what does not apply is None. Definitions: docs/metrics.md.
     Beyond the contract: output_events are the events that carried output; first_event_tokens and
     first_event_chars the part of the output that the first of them carried; hidden_reasoning_tokens those
-    that no event carried; window_output_tokens the output that arrived inside the measurement window.
+    that no event carried; window_output_tokens the output that arrived inside the measurement window;
+    window_done whether the request ended in it.
     """
 
     seq: int
@@ -56,6 +57,7 @@ class Sample(msgspec.Struct, kw_only=True):
     first_event_chars: int | None = None
     hidden_reasoning_tokens: int = 0
     window_output_tokens: float = 0.0
+    window_done: bool = False
     attempts: int = 1
     cost_usd: float | None = None
 
@@ -125,8 +127,14 @@ def make_sample(
         first_event_chars=int(t.event_chars[0]) if len(t.event_ns) else None,
         hidden_reasoning_tokens=tokens.hidden,
         window_output_tokens=tokens.inside,
+        window_done=_inside(t.done_ns - epoch_ns, window_ns),
         attempts=t.attempts,
     )
+
+
+def _inside(instant_ns: int, window_ns: tuple[int, int | None]) -> bool:
+    start, end = window_ns
+    return start <= instant_ns and (end is None or instant_ns < end)
 
 
 def _offset(instant_ns: int | None, epoch_ns: int) -> int | None:

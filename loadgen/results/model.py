@@ -79,7 +79,11 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """Per second of the target's window. output_tokens: those that arrived inside it, of any request."""
+    """Per second of the target's window.
+
+    offered: requests begun in it. requests, good: successful ones that ended in it, whenever they were begun.
+    output_tokens: those that arrived inside it, of any request.
+    """
 
     offered_requests_per_s: float | None
     requests_per_s: float | None

@@ -184,9 +184,9 @@ def target_report(facts: TargetFacts, recorder: TargetRecorder, window: Window) 
         tokens=_tokens(recorder),
         rates=Rates(
             offered_requests_per_s=rate(requests.sent),
-            requests_per_s=rate(requests.ok),
+            requests_per_s=rate(recorder.window_ok),
             output_tokens_per_s=rate(recorder.window_output_tokens),
-            good_requests_per_s=rate(requests.ok),
+            good_requests_per_s=rate(recorder.window_ok),
         ),
         errors=dict(recorder.errors.most_common(20)),
         metrics=metrics(recorder),

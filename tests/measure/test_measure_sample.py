@@ -241,6 +241,7 @@ def test_every_field_of_the_row() -> None:
         first_event_tokens=2.0,
         first_event_chars=4,
         window_output_tokens=10.0,
+        window_done=True,
         attempts=2,
     )
 

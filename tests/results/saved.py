@@ -52,6 +52,7 @@ def sample(i: int, **changes: Any) -> Sample:
         first_event_tokens=1.0,
         first_event_chars=4,
         window_output_tokens=20.0,
+        window_done=True,
     )
     return msgspec.structs.replace(made, **changes)
 

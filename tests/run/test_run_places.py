@@ -125,7 +125,7 @@ def test_answers_that_outlast_the_window_do_not_shorten_or_stretch_it(tmp_path: 
         run = run_here(tmp_path, write_scenario(tmp_path, target("a", endpoint.base_url), load=load))
     (t,) = run.report.targets
     assert (t.requests.ok, t.window_s) == (5, 0.2)
-    assert t.rates.requests_per_s == 25
+    assert t.rates.requests_per_s == 10  # two of them ended inside it
 
 
 def test_targets_take_turns_in_going_first(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_what_had_come_before_the_cut_counts(tmp_path: Path) -> None:
     (t,) = run.report.targets
     assert t.requests.outcomes == {"cancelled": 3}
     assert t.tokens.output == 8
-    assert t.tokens.sources == {"events": 2}
+    assert t.tokens.sources == {}  # how tokens of cut-off answers were counted says nothing
     assert t.rates.output_tokens_per_s == pytest.approx(8 / 0.3, rel=1e-4)
     raw_target = read_report(run.folder)["targets"][0]
     all_ttft = raw_target["metrics"]["ttft_ms"]["with_failures"]
