@@ -19,7 +19,7 @@ from loadgen.wire.timeline import Int64s, Timeline
 SLICE_NS: Final = 250_000
 WAKE_UPS: Final = 4
 QUIET_NS: Final = 20_000
-PATIENCE_NS: Final = 20_000_000
+PATIENCE_NS: Final = 5_000_000
 MAX_ERROR_BODY: Final = 64 << 10
 # Above this many streams that wait for decoding a slice grows in proportion, so that memory stays bounded
 # even when the generator is past its limit (which the run's verdict then says).
