@@ -18,6 +18,7 @@ from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompts
 
 TICK_S: Final = 0.1
+PAUSE_NS: Final = 100 * NS_PER_MS
 TICKS_A_SECOND: Final = 10
 _CUT_GRACE: Final = "cut off: still running at the end of the grace time"
 _CUT_USER: Final = "cut off by the user"
@@ -178,6 +179,10 @@ class Runner:
             intended_ns = await run_session(
                 client, prompt, origin, epoch_ns=self.epoch_ns, window_ns=self._window, record=self._record
             )
+            if client.unreachable:
+                # a dead server is not to be called by each of hundreds of places thousands of times a second
+                intended_ns += PAUSE_NS
+                await self._pacer.until(self.epoch_ns + intended_ns)
         end = self.window_ns[1]
         if not self._stop.is_set() and (end is None or intended_ns < end):
             self._ran_out.add(client.target.name)

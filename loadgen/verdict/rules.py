@@ -19,7 +19,8 @@ CPU_SUSPECT: Final = 0.85
 SEND_LAG_SUSPECT_MS: Final = 10.0
 FEW: Final = 36  # 0.9^36 < 2.5 %: with fewer values p90 has no upper bound
 
-_LESS_LOAD: Final = "lower the load, or share it between several machines"
+QUIET_CPU: Final = 0.5
+FAILED_SUSPECT: Final = 0.05
 
 
 class Rule(NamedTuple):
@@ -36,26 +37,39 @@ def _fastest_ttft_ms(report: Report) -> float | None:
 
 
 def _lag_is_gross(report: Report) -> bool:
-    lag, ttft = report.instrument.loop_lag_ms.p99, _fastest_ttft_ms(report)
-    return lag is not None and ttft is not None and lag > max(LAG_INVALID_MS, LAG_INVALID_SHARE * ttft)
+    """Only a lag that is gross with 95 % confidence: the p99 of a short run rests on two or three stalls."""
+    bounds, ttft = report.instrument.loop_lag_ms.ci95.get("p99"), _fastest_ttft_ms(report)
+    return (
+        bounds is not None and ttft is not None and bounds[0] > max(LAG_INVALID_MS, LAG_INVALID_SHARE * ttft)
+    )
+
+
+def _remedy(report: Report) -> str:
+    """Say what to do about lateness: a generator that was hardly busy was kept from its core by others."""
+    share = report.instrument.cpu_share
+    if share is not None and share < QUIET_CPU:
+        return f"it used {share:.0%} of a core, so something else kept it from running: use a quieter machine"
+    return "lower the load"
 
 
 def _loop_lag(report: Report) -> Iterator[str]:
     lag = report.instrument.loop_lag_ms.p99
     if lag is not None and lag > LAG_SUSPECT_MS and not _lag_is_gross(report):
-        yield f"the generator was late by {format_ms(lag)} ms at p99, and so may be its TTFT: {_LESS_LOAD}"
+        late = f"the generator was late by {format_ms(lag)} ms at p99"
+        yield f"{late}, and so may be its TTFT: {_remedy(report)}"
 
 
 def _loop_lag_gross(report: Report) -> Iterator[str]:
     if _lag_is_gross(report):
         lag = report.instrument.loop_lag_ms.p99 or 0.0
-        yield f"the generator was late by {format_ms(lag)} ms at p99, too much for this TTFT: {_LESS_LOAD}"
+        late = f"the generator was late by {format_ms(lag)} ms at p99"
+        yield f"{late}, too much for this TTFT: {_remedy(report)}"
 
 
 def _cpu(report: Report) -> Iterator[str]:
     share = report.instrument.cpu_share
     if share is not None and share > CPU_SUSPECT:
-        yield f"the generator was {share:.0%} busy: {_LESS_LOAD}"
+        yield f"the generator was {share:.0%} busy: lower the load"
 
 
 def _send_lag(report: Report) -> Iterator[str]:
@@ -72,7 +86,15 @@ def _no_success(report: Report) -> Iterator[str]:
             yield f"{target.name}: no request began in the measurement window: make it longer"
         elif not target.requests.ok:
             common = next(iter(target.errors), "all were cut off; give a longer grace time")
-            yield f"{target.name}: none of {target.requests.sent} requests succeeded: {common}"
+            yield f"{target.name}: none of {target.requests.sent:,} requests succeeded: {common}"
+
+
+def _failures(report: Report) -> Iterator[str]:
+    for target in report.targets:
+        failed, sent = target.requests.failed, target.requests.sent
+        if target.requests.ok and failed > FAILED_SUSPECT * sent:
+            common = next(iter(target.errors), "see its errors")
+            yield f"{target.name}: {failed:,} of {sent:,} requests failed, most often: {common}"
 
 
 def _few(report: Report) -> Iterator[str]:
@@ -98,9 +120,9 @@ def _mixed_tokens(report: Report) -> Iterator[str]:
 
 def _unfinished(report: Report) -> Iterator[str]:
     if not report.run.complete:
-        yield "the run was killed: this is what it had written down by then"
+        yield "the run was killed, or still goes on: this is what it had written down by then"
     elif report.run.interrupted:
-        yield f"interrupted by the user after {report.run.wall_s:.0f} s"
+        yield f"interrupted by the user: the window was closed after {report.run.window_s:.1f} s"
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -110,6 +132,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("send lag", "suspect", _send_lag),
     Rule("no success", "invalid", _no_success),
     Rule("errors of this machine", "invalid", _client_errors),
+    Rule("failures", "suspect", _failures),
     Rule("few samples", "suspect", _few),
     Rule("token sources", "suspect", _mixed_tokens),
     Rule("unfinished", "suspect", _unfinished),

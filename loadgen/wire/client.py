@@ -21,9 +21,6 @@ from loadgen.workload.prompt import Prompt
 # would make every request go out twice. After so many connections in a row that were stale when they were
 # to serve for the second time, none is kept any more. (Older ones die together when a server restarts.)
 _STALE_BEFORE_FRESH: Final = 3
-# A place whose connection was refused waits so long: a dead server is not to be knocked up by each of
-# hundreds of places thousands of times a second.
-_PAUSE_S: Final = 0.1
 
 
 class Client:
@@ -37,6 +34,7 @@ class Client:
         self.target = target
         self.head = head
         self.live: dict[Exchange, Decoding] = {}
+        self.unreachable = False  # whether the latest attempt to connect failed
         self._endpoint = ENDPOINTS[target.endpoint]
         self._queue = queue
         self._tls = tls_context(target, head)
@@ -170,6 +168,7 @@ class Client:
             words = connect_words(error, self.head)
             ours = error.errno in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)
             exchange.fail("client_error" if ours else "connect_error", words)
+            self.unreachable = True
         finally:
             if connection is None and task.done() and not task.cancelled() and task.exception() is None:
                 task.result()[0].close()  # made in the very moment its time was up
@@ -180,6 +179,7 @@ class Client:
         if connection is None:
             return None
         exchange.connected_ns = now_ns()
+        self.unreachable = False
         connection.on_free = self._on_free
         if exchange.ended():  # cut off in the very moment
             connection.close()

@@ -21,9 +21,6 @@ PENDING_READS: Final = 256
 PENDING_BYTES: Final = 64 << 10
 MAX_HEADER_BYTES: Final = 128 << 10
 
-# One buffer for all connections: the loop fills it and calls buffer_updated at once.
-_BUFFER: Final = memoryview(bytearray(256 << 10))
-
 
 class Exchange:
     """One request and its answer on the wire, while live.
@@ -196,7 +193,7 @@ class Exchange:
         self.wake(self.waiter)
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(asyncio.Protocol):
     """One connection; carries one exchange at a time."""
 
     __slots__ = ("exchange", "feed", "on_free", "parser", "served", "transport")
@@ -206,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport | None = None
         self.exchange: Exchange | None = None
         self.parser: httptools.HttpResponseParser | None = None
-        self.feed: Callable[[memoryview], None] = _unexpected
+        self.feed: Callable[[bytes], None] = _unexpected
         self.served = 0
 
     @property
@@ -257,12 +254,8 @@ class Connection(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")  # noqa: S101
         self.transport = transport  # type: ignore[assignment]  # uvloop's transports are not subclasses
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # asyncio's signature
-        """Lend the shared buffer."""
-        return _BUFFER
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Stamp a read, then let the framing copy the body out of the shared buffer."""
+    def data_received(self, data: bytes) -> None:
+        """Stamp a read, then let the framing find the body in it."""
         stamp = now_ns()
         exchange = self.exchange
         if exchange is None:
@@ -270,14 +263,14 @@ class Connection(asyncio.BufferedProtocol):
             return
         exchange.stamps.append(stamp)
         try:
-            self.feed(_BUFFER[:nbytes])
+            self.feed(data)
         except httptools.HttpParserError as error:
             self._bad_framing(exchange, error)
         except httptools.HttpParserUpgrade:
             exchange.fail("bad_stream", "the server switched protocols", stamp)
         marks = exchange.marks
         marks.append(len(exchange.body))
-        if (nbytes >= PENDING_BYTES or len(marks) >= PENDING_READS) and exchange.on_pending is not None:
+        if (len(data) >= PENDING_BYTES or len(marks) >= PENDING_READS) and exchange.on_pending is not None:
             exchange.on_pending()
 
     def eof_received(self) -> bool:
@@ -318,5 +311,5 @@ class Connection(asyncio.BufferedProtocol):
         self.close()
 
 
-def _unexpected(data: memoryview) -> None:
+def _unexpected(data: bytes) -> None:
     """Stand for the parser of a connection that waits for nothing."""

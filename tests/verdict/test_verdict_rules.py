@@ -24,7 +24,7 @@ GOOD = 1000
 
 
 def dist(p50: float | None, p99: float | None, count: int = GOOD) -> Dist:
-    return Dist(count=count, p50=p50, p99=p99)
+    return Dist(count=count, p50=p50, p99=p99, ci95={"p99": None if p99 is None else (p99, p99)})
 
 
 def target(
@@ -89,7 +89,7 @@ SILENT = {
     "a good run": report(),
     "two good targets": report(target("a"), target("b")),
     "at every limit": report(target(outcomes={"ok": FEW}, send_lag_ms=10.0), lag_ms=1.0, cpu=0.85),
-    "failures are the endpoint's": report(target(outcomes={"ok": 900, "http_error": 99, "cancelled": 1})),
+    "failures are the endpoint's": report(target(outcomes={"ok": 950, "http_error": 49, "cancelled": 1})),
     "nothing known of the generator": report(lag_ms=None, cpu=None),
     "no TTFT where only whole answers came": report(target(ttft_ms=None), lag_ms=0.9),
     "tokens all from events": report(target(sources={"events": GOOD})),
@@ -101,7 +101,7 @@ def test_silence(good: Report) -> None:
     assert judge(good).verdict == Verdict("valid")
 
 
-LESS = "lower the load, or share it between several machines"
+LESS = "it used 30% of a core, so something else kept it from running: use a quieter machine"
 LATE = "a longer ramp, fewer streams or more max_connections"
 FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
     "late loop": (
@@ -134,7 +134,7 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
         "invalid",
         [f"the generator was late by 10.5 ms at p99, too much for this TTFT: {LESS}"],
     ),
-    "busy": ("CPU share", report(cpu=0.934), "suspect", [f"the generator was 93% busy: {LESS}"]),
+    "busy": ("CPU share", report(cpu=0.934), "suspect", ["the generator was 93% busy: lower the load"]),
     "requests left late": (
         "send lag",
         report(target("a"), target("b", send_lag_ms=12.5)),
@@ -165,6 +165,18 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
         "invalid",
         ["a: 2 requests failed on this machine, not at the endpoint: too many open files"],
     ),
+    "late because busy": (
+        "loop lag",
+        report(lag_ms=3.21, cpu=0.8),
+        "suspect",
+        ["the generator was late by 3.21 ms at p99, and so may be its TTFT: lower the load"],
+    ),
+    "many failures": (
+        "failures",
+        report(target(outcomes={"ok": 900, "http_error": 100}, errors={"HTTP 500: no": 100})),
+        "suspect",
+        ["a: 100 of 1,000 requests failed, most often: HTTP 500: no"],
+    ),
     "too few": (
         "few samples",
         report(target("a", outcomes={"ok": FEW - 1}), target("b", outcomes={"ok": 1})),
@@ -185,13 +197,13 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
         "unfinished",
         report(interrupted=True),
         "suspect",
-        ["interrupted by the user after 24 s"],
+        ["interrupted by the user: the window was closed after 20.0 s"],
     ),
     "killed": (
         "unfinished",
         report(complete=False),
         "suspect",
-        ["the run was killed: this is what it had written down by then"],
+        ["the run was killed, or still goes on: this is what it had written down by then"],
     ),
 }
 
