@@ -127,6 +127,7 @@ class _Run:
         self.runner: Runner | None = None
         self.folder: RunFolder | None = None
         self.journal: Journal | None = None
+        self._ended = False
         self.progress = Progress(scenario.name, options.progress)
 
     async def carry_out(self) -> RunResult:
@@ -192,13 +193,14 @@ class _Run:
         return RunState(run, self.facts, Window(start, end), vitals, planned, ran_out)
 
     def _header(self) -> bytes:
-        return msgspec.json.encode(self.state(complete=False))
+        return msgspec.json.encode(self.state(complete=self._ended))
 
     def _result(self) -> RunResult:
         """Write the reports and close the folder."""
         folder, journal, runner = self.folder, self.journal, self.runner
         assert folder is not None and journal is not None and runner is not None  # noqa: S101, PT018
         self.progress.close()
+        self._ended = True
         journal.finish(runner.elapsed_ns)
         report = judge(build_report(self.state(complete=True), self.recorder))
         folder.close()

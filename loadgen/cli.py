@@ -1,5 +1,6 @@
 """The commands. A body is one call into the library; imports stand inside, so that `--help` is quick."""
 
+import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,11 @@ class _Program(click.Group):
             for problem in error.problems:
                 click.echo(f"Error: {problem}", err=True)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            click.echo("Error: standard output: no space left", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt:  # before or after the load: in it a run drains
             click.echo("\nAborted!", err=True)
             ctx.exit(130)

@@ -194,7 +194,8 @@ def _failed(target: TargetReport) -> Cell:
     if not failed:
         return Cell("0")
     share = 100 * failed / ended
-    return Cell(f"{failed:,}", f"({'< 0.1' if share < 0.1 else f'{share:.1f}'} %)")
+    text = "< 0.1" if share < 0.1 else "> 99.9" if 99.9 < share < 100 else f"{share:.1f}"
+    return Cell(f"{failed:,}", f"({text} %)")
 
 
 def _number(value: float | None) -> Cell:

@@ -17,6 +17,15 @@ from loadgen.units import NS_PER_S, format_number
 
 Style = Literal["live", "lines", "none"]
 LINE_EVERY_S: Final = 5
+_HEAD: Final = {
+    "in flight": 9,
+    "ok": 7,
+    "failed": 7,
+    "requests/s": 10,
+    "tokens/s": 8,
+    "TTFT p50": 8,
+    "p99 ms": 7,
+}
 _BAR: Final = 24
 _MAX_QUEUED: Final = 4
 
@@ -110,10 +119,10 @@ class Progress:
     def _table(self, runner: Runner) -> list[str]:
         names = [c.target.name for c in runner.clients]
         column = min(28, max(6, *(len(n) for n in names)))
-        head = ("in flight", "ok", "failed", "requests/s", "tokens/s", "TTFT p50", "p99 ms")
-        rows = [f"{'target':<{column}} " + " ".join(f"{h:>10}" for h in head)]
+        rows = [f"{'target':<{column}} " + " ".join(f"{h:>{w}}" for h, w in _HEAD.items())]
         for i, cells in enumerate(self._cells(runner)):
-            rows.append(f"{names[i][:column]:<{column}} " + " ".join(f"{c:>10}" for c in cells))
+            figures = " ".join(f"{c:>{w}}" for c, w in zip(cells, _HEAD.values(), strict=True))
+            rows.append(f"{names[i][:column]:<{column}} {figures}")
         return rows
 
     def _lines(self, runner: Runner, elapsed_s: float) -> list[str]:
