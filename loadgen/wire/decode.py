@@ -16,8 +16,8 @@ from loadgen.wire.sse import SseDecoder
 from loadgen.wire.stopwatch import Exchange, now_ns
 from loadgen.wire.timeline import Int64s, Timeline
 
-SLICE_NS: Final = 250_000
-WAKE_UPS: Final = 4
+SLICE_NS: Final = 50_000
+WAKE_UPS: Final = 2
 QUIET_NS: Final = 20_000
 PATIENCE_NS: Final = 5_000_000
 MAX_ERROR_BODY: Final = 64 << 10
@@ -173,13 +173,14 @@ class DecodeQueue:
         self._scheduled = False
         now = now_ns()
         # a turn of the loop that was this short read next to nothing
-        quiet = now - self._scheduled_ns < QUIET_NS and not ended
-        if waiting and (quiet or now - self._decoded_ns > PATIENCE_NS // (1 + len(waiting))):
+        quiet = now - self._scheduled_ns < QUIET_NS
+        if ended:
+            for _ in range(min(len(ended), WAKE_UPS)):
+                waiter = ended.popleft()
+                if not waiter.done():
+                    waiter.set_result(None)
+        elif waiting and (quiet or now - self._decoded_ns > PATIENCE_NS // (1 + len(waiting))):
             self._decode(now)
-        for _ in range(min(len(ended), WAKE_UPS)):
-            waiter = ended.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
         if ended or waiting:
             self._schedule()
 
