@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # written in two parts, so that this file does not find itself
-REGISTRIES = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".", "deb" + ".debian")
+REGISTRIES = ("pypi" + ".org", "python" + "hosted.org", "npmjs" + ".", "deb" + ".debian")
 MACHINE_PATHS = ("/" + "work", "/" + "root", "/" + "tmp/w")
 FORBIDDEN = re.compile(
     "|".join([*map(re.escape, REGISTRIES), *(rf"(?<![\w.~-]){path}\b" for path in MACHINE_PATHS)])
