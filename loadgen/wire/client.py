@@ -34,7 +34,7 @@ class Client:
         self.target = target
         self.head = head
         self.live: dict[Exchange, Decoding] = {}
-        self.unreachable = False  # whether the latest attempt to connect failed
+        self.unreachable = False  # whether the latest request to end found no connection
         self._endpoint = ENDPOINTS[target.endpoint]
         self._queue = queue
         self._tls = tls_context(target, head)
@@ -84,6 +84,8 @@ class Client:
         finally:
             del self.live[exchange]
         self._queue.add(decoding)
+        # read by the caller as soon as this returns; it speaks of no other place's request
+        self.unreachable = exchange.failure is not None and exchange.failure[0] == "connect_error"
         return exchange.done_ns or now_ns()
 
     async def _again(self, exchange: Exchange, request: bytes) -> None:
@@ -168,7 +170,6 @@ class Client:
             words = connect_words(error, self.head)
             ours = error.errno in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL)
             exchange.fail("client_error" if ours else "connect_error", words)
-            self.unreachable = True
         finally:
             if connection is None and task.done() and not task.cancelled() and task.exception() is None:
                 task.result()[0].close()  # made in the very moment its time was up
@@ -179,7 +180,6 @@ class Client:
         if connection is None:
             return None
         exchange.connected_ns = now_ns()
-        self.unreachable = False
         connection.on_free = self._on_free
         if exchange.ended():  # cut off in the very moment
             connection.close()

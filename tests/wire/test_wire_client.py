@@ -49,6 +49,16 @@ async def test_the_instants_of_a_request_are_in_order() -> None:
         assert t.event_chars.tolist() == [5, 4]
 
 
+async def test_one_refused_connection_says_nothing_of_kept_ones() -> None:
+    """Else one refusal would slow down every place that still has a connection."""
+    async with RawServer(SERVE) as server, calling(server.base_url) as caller:
+        assert (await caller.send()).outcome == "ok"
+        caller.client.unreachable = True  # as another place's request has left it
+        assert (await caller.send()).outcome == "ok"
+        assert server.accepted == 1
+        assert not caller.client.unreachable
+
+
 async def test_many_streams_at_once() -> None:
     async with RawServer(SERVE) as server, calling(server.base_url) as caller:
         assert outcomes(await caller.send_many(300)) == {"ok": 300}
