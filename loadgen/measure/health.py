@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from loadgen.measure.histogram import BUCKETS, Counts, indexes
-from loadgen.measure.timerfd import PreciseTimer
 from loadgen.units import NS_PER_MS, NS_PER_S
+from loadgen.wire.timerfd import PreciseTimer
 
 LAG_INTERVAL_NS: Final = 10 * NS_PER_MS
 GROWTH: Final = 1.2

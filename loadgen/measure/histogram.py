@@ -27,11 +27,12 @@ BUCKETS: Final = 23 * _HALF
 
 def indexes(values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the counter of each value, shape as given; values are clamped to 0 .. HIGHEST."""
-    clamped = np.clip(values, 0, HIGHEST)
-    # frexp's exponent is the bit length, exactly, for whole numbers below 2^53
-    bits = np.frexp((clamped | (2 * _HALF - 1)).astype(np.float64))[1].astype(np.int64)
-    bucket = bits - (_HALF_BITS + 1)
-    return (bucket << _HALF_BITS) + (clamped >> bucket)
+    clamped = np.minimum(np.maximum(values, 0), HIGHEST)
+    # a float's exponent is the bit length, exactly, for whole numbers below 2^53 (IEEE 754: 52 bits below it)
+    exponent = (clamped | (2 * _HALF - 1)).astype(np.float64).view(np.int64) >> 52
+    bucket = exponent - (1022 + _HALF_BITS + 1)
+    index: NDArray[np.int64] = (bucket << _HALF_BITS) + (clamped >> bucket)
+    return index
 
 
 def _midpoints() -> NDArray[np.float64]:
@@ -142,14 +143,21 @@ def with_failures(
     return values
 
 
-def encode(counts: Counts) -> str:
-    """Encode a row as HdrHistogram V2, compressed, base64: the payload of an interval log."""
+def encode(counts: Counts, first: int = 0) -> str:
+    """Encode a row as HdrHistogram V2, compressed, base64: the payload of an interval log.
+
+    counts: shape (n,), the counters from number `first` on; all others are 0.
+    """
     histogram, view = _scratch()
-    view[:] = counts
+    part = view[first : first + len(counts)]
+    part[:] = counts
     used = np.flatnonzero(counts)
     histogram.total_count = int(counts.sum())
-    histogram.max_value = int(histogram.get_value_from_index(int(used[-1]))) if len(used) else 0
-    return bytes(histogram.encode()).decode("ascii")
+    histogram.max_value = int(histogram.get_value_from_index(first + int(used[-1]))) if len(used) else 0
+    try:
+        return bytes(histogram.encode()).decode("ascii")
+    finally:
+        part[:] = 0
 
 
 def decode(payload: str) -> Counts:

@@ -18,6 +18,7 @@ from loadgen.wire.timeline import NO_EVENTS, Int64s, Timeline
 PHASES: Final = ("warmup", "measure", "drain")
 FAILURE_METRICS: Final = tuple(m for m in METRICS if m.failures)
 _GAP_ROW: Final = ALL_METRICS.index(CHUNK_GAP)
+_FIRST_BUCKETS: Final = tuple(row * BUCKETS for row in range(len(METRICS)))
 
 
 class TargetRecorder:
@@ -80,15 +81,11 @@ class TargetRecorder:
         return Distribution(self.counts[row], ALL_METRICS[row].scale)
 
     def _record(self, sample: Sample, event_ns: Int64s) -> None:
-        rows: list[int] = []
-        values: list[int] = []
-        for row, metric in enumerate(METRICS):
-            value = metric.value(sample)
-            if value is not None:
-                rows.append(row)
-                values.append(value)
-        index = indexes(np.concatenate([np.array(values, np.int64), (np.diff(event_ns) + 500) // 1000]))
-        index[: len(rows)] += np.array(rows, np.int64) * BUCKETS
+        values = [metric.value(sample) for metric in METRICS]
+        rows = np.array([i for i, v in zip(_FIRST_BUCKETS, values, strict=True) if v is not None])
+        gaps = (event_ns[1:] - event_ns[:-1] + 500) // 1000
+        index = indexes(np.concatenate((np.array([v for v in values if v is not None]), gaps)))
+        index[: len(rows)] += rows
         index[len(rows) :] += _GAP_ROW * BUCKETS
         np.add.at(self._flat, index, 1)
 

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from loadgen.measure.tokens import count_tokens
 from loadgen.wire.timeline import Timeline
@@ -122,7 +121,7 @@ def make_sample(
         token_source=tokens.source,
         events=t.events,
         output_events=len(t.event_ns),
-        longest_gap_ns=int(np.diff(t.event_ns).max()) if len(t.event_ns) > 1 else None,
+        longest_gap_ns=int((t.event_ns[1:] - t.event_ns[:-1]).max()) if len(t.event_ns) > 1 else None,
         first_event_tokens=tokens.first,
         first_event_chars=int(t.event_chars[0]) if len(t.event_ns) else None,
         hidden_reasoning_tokens=tokens.hidden,

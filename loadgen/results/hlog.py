@@ -45,16 +45,17 @@ class HlogWriter:
             f"{_LEGEND}\n"
         ).encode("ascii")
 
-    def line(self, tag: Tag, start_ns: int, end_ns: int, counts: Counts) -> bytes:
-        """Return the line of one interval. About 0.3 ms.
+    def line(self, tag: Tag, start_ns: int, end_ns: int, counts: Counts, first: int = 0) -> bytes:
+        """Return the line of one interval. About 0.1 ms.
 
-        start_ns, end_ns: offsets from the epoch. counts: shape (BUCKETS,), what was recorded in the interval.
+        start_ns, end_ns: offsets from the epoch. counts: shape (n,), what was recorded in the interval, from
+        counter number `first` on.
         The column Interval_Max is in the metric's reported unit (ms for times).
         """
         used = np.flatnonzero(counts)
-        top = float(MIDPOINTS[used[-1]]) * _SCALES.get(tag[1], 1.0) if len(used) else 0.0
+        top = float(MIDPOINTS[first + used[-1]]) * _SCALES.get(tag[1], 1.0) if len(used) else 0.0
         start_s, length_s = start_ns / NS_PER_S, (end_ns - start_ns) / NS_PER_S
-        text = f"Tag={format_tag(tag)},{start_s:.3f},{length_s:.3f},{top:.3f},{encode(counts)}\n"
+        text = f"Tag={format_tag(tag)},{start_s:.3f},{length_s:.3f},{top:.3f},{encode(counts, first)}\n"
         return text.encode("ascii")
 
 

@@ -66,9 +66,12 @@ class Journal:
     def _write_row(self, i: int, now_ns: int) -> None:
         name, row = self._rows[i]
         counts, written = self._recorder.targets[name].counts[row], self._written[name][row]
-        new = counts - written
-        if new.any():
-            written[:] = counts
+        changed = np.flatnonzero(counts != written)
+        if len(changed):
+            # few of the 20,000 counters are in use; the rest is not to be moved about
+            first, end = int(changed[0]), int(changed[-1]) + 1
+            new = counts[first:end] - written[first:end]
+            written[first:end] += new
             tag = (name, ALL_METRICS[row].key)
-            self._folder.append_hlog(self._hlog.line(tag, self._since_ns[i], now_ns, new))
+            self._folder.append_hlog(self._hlog.line(tag, self._since_ns[i], now_ns, new, first))
         self._since_ns[i] = now_ns

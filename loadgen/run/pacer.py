@@ -3,9 +3,9 @@
 import asyncio
 import heapq
 
-from loadgen.measure.timerfd import PreciseTimer
 from loadgen.wire.decode import WAKE_UPS
 from loadgen.wire.stopwatch import now_ns
+from loadgen.wire.timerfd import PreciseTimer
 
 
 class Pacer:

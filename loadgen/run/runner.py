@@ -108,6 +108,7 @@ class Runner:
             places.cancel()
             ticker.cancel()
             self._pacer.close()
+            self._queue.close()
             self.health.each_second(self._connections(), steady=False)  # the last one, or the only one
             self.health.stop()
             for client in self.clients:

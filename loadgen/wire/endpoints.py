@@ -116,17 +116,16 @@ def _chat_read(event: Mapping[str, Any]) -> Piece:
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             continue
-        for key in ("content", "refusal"):
-            if isinstance(text := delta.get(key), str):
-                answer += text
-        if calls := delta.get("tool_calls"):
-            answer += _tool_text(calls)
-        if isinstance(call := delta.get("function_call"), dict):
-            answer += _tool_text([{"function": call}])
-        # some servers send the same reasoning under both names
-        thought = delta.get("reasoning_content") or delta.get("reasoning")
-        if isinstance(thought, str):
-            reasoning += thought
+        for key, value in delta.items():  # it has one key or two; asking for six would take longer
+            if key in ("content", "refusal"):
+                answer += value if isinstance(value, str) else ""
+            elif key == "tool_calls":
+                answer += _tool_text(value)
+            elif key == "function_call":
+                answer += _tool_text([{"function": value}])
+            elif key == "reasoning_content" or (key == "reasoning" and not delta.get("reasoning_content")):
+                # some servers send the same reasoning under both names
+                reasoning += value if isinstance(value, str) else ""
     error = event.get("error")
     failed = error_text(error) if error else None
     if failed is None and event.get("object") == "error":

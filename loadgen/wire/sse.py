@@ -36,8 +36,8 @@ class SseDecoder:
         self._bytes = 0
         self._template: Template | None = None
         self._unused_templates = 0
-        self._ends: list[int] = []
-        self._chars: list[int] = []
+        self._ends: list[Int64s] = []
+        self._chars: list[Int64s] = []
         self._slices: list[tuple[Int64s, Int64s]] = []
         self._outputs = 0
         self._first_answer: int | None = None
@@ -78,8 +78,8 @@ class SseDecoder:
             self._tail_ns = int(stamps_ns[ends.searchsorted(len(data))])
         self._check_size()
         if self._ends:
-            reads = ends.searchsorted(np.array(self._ends, np.int64))
-            self._slices.append((stamps_ns[reads], np.array(self._chars, np.int64)))
+            reads = ends.searchsorted(np.concatenate(self._ends))
+            self._slices.append((stamps_ns[reads], np.concatenate(self._chars)))
             self._ends, self._chars = [], []
 
     def finish(self) -> None:
@@ -141,25 +141,24 @@ class SseDecoder:
         if found is None:
             self._template = None
             return pos
-        ends, texts = found
+        ends, chars = found
         self._unused_templates = 0
-        self.events += len(texts)
-        pos = ends[-1]
-        if "" in texts:
-            full = [(e, t) for e, t in zip(ends, texts, strict=True) if t]
-            ends, texts = [e for e, _ in full], [t for _, t in full]
-        self._outputs_at(ends, list(map(len, texts)), template.answer)
+        self.events += len(ends)
+        pos = int(ends[-1])
+        if not chars.all():  # events with no text
+            ends, chars = ends[chars > 0], chars[chars > 0]
+        self._outputs_at(ends, chars, template.answer)
         return pos
 
-    def _outputs_at(self, ends: list[int], chars: list[int], answer: bool) -> None:
+    def _outputs_at(self, ends: Int64s, chars: Int64s, answer: bool) -> None:
         """Take note of output-bearing events: where each was complete, and its characters."""
         if not answer:
             self.reasoning_events += len(ends)
-        elif ends and self._first_answer is None:
+        elif len(ends) and self._first_answer is None:
             self._first_answer = self._outputs
         self._outputs += len(ends)
-        self._ends += ends
-        self._chars += chars
+        self._ends.append(ends)
+        self._chars.append(chars)
 
     def _event(self, raw: bytes, end: int) -> None:
         """Decode one event in full; `end` is the offset at which it was complete."""
@@ -195,7 +194,7 @@ class SseDecoder:
         if chars := len(piece.answer) + len(piece.reasoning):
             if not self._outputs and piece.usage is not None:
                 self.first_event_tokens = piece.usage.output_tokens
-            self._outputs_at([end], [chars], bool(piece.answer))
+            self._outputs_at(np.array((end,)), np.array((chars,)), bool(piece.answer))
             if self._unused_templates < _MAX_UNUSED_TEMPLATES:
                 self._make_template(raw, piece)
 

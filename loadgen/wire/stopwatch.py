@@ -20,6 +20,7 @@ now_ns: Final = time.perf_counter_ns
 PENDING_READS: Final = 256
 PENDING_BYTES: Final = 64 << 10
 MAX_HEADER_BYTES: Final = 128 << 10
+LATEST_READ_NS: Final = [0]  # of all connections: by it is known whether a burst has passed
 
 
 class Exchange:
@@ -261,9 +262,11 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             self._unsolicited()
             return
+        LATEST_READ_NS[0] = stamp
         exchange.stamps.append(stamp)
+        feed = self.feed
         try:
-            self.feed(data)
+            feed(data)
         except httptools.HttpParserError as error:
             self._bad_framing(exchange, error)
         except httptools.HttpParserUpgrade:

@@ -10,14 +10,14 @@ its own.
 
 import re
 from functools import lru_cache
-from itertools import accumulate, count
-from operator import add
 from typing import Final, NamedTuple
 
+import numpy as np
 import orjson
 
 from loadgen.wire.endpoints import Endpoint, Piece
 from loadgen.wire.event import fields, loads
+from loadgen.wire.timeline import Int64s
 
 _NEEDLE: Final = 16
 
@@ -51,17 +51,19 @@ def prove(raw: bytes, piece: Piece, endpoint: Endpoint) -> Template | None:
     return None
 
 
-def split(data: bytes, pos: int, template: Template) -> tuple[list[int], list[str]] | None:
+def split(data: bytes, pos: int, template: Template) -> tuple[Int64s, Int64s] | None:
     """Split the events that fit the template, the first of which begins at `pos`.
 
-    Returns the offset after each event, and its text; None when the first does not fit.
+    Returns the offset after each event and the characters of its text, shape (events,) both; None when the
+    first does not fit.
     """
     prefix, suffix, _ = template
     between = suffix + prefix
     # a short needle is found several times faster than a long one; what it skips is checked after
     needle, rest = prefix[-_NEEDLE:], between[:-_NEEDLE]
     body = data[pos + len(prefix) :]
-    *pieces, last = body.split(needle)
+    pieces = body.split(needle)
+    last = pieces.pop()
     cut = -len(rest)
     inner = [p[:cut] for p in pieces]
     if inner and not body.startswith(between.join(inner) + between):
@@ -72,24 +74,32 @@ def split(data: bytes, pos: int, template: Template) -> tuple[list[int], list[st
     end = last.find(suffix)
     if end >= 0:
         inner.append(last[:end])
-    texts = _strings(inner)
-    if not texts:
+    sizes = np.fromiter(map(len, inner), np.int64, len(inner))
+    chars = _characters(inner, sizes)
+    if chars is None:
         return None
-    after_first = pos + len(prefix) + len(suffix)
-    return list(map(add, accumulate(map(len, inner)), count(after_first, len(between)))), texts
+    steps = sizes + len(between)
+    steps[0] = pos + len(prefix) + len(inner[0]) + len(suffix)
+    return steps.cumsum(), chars
 
 
-def _strings(pieces: list[bytes]) -> list[str] | None:
-    """Parse pieces as the insides of JSON strings; None unless each is exactly one string."""
+def _characters(pieces: list[bytes], sizes: Int64s) -> Int64s | None:
+    """Count the characters of the insides of JSON strings; None unless each piece is exactly one."""
+    if not pieces:
+        return None
     joined = b'","'.join(pieces)
     try:
         texts: list[str] = orjson.loads(b'["' + joined + b'"]')
-        "".join(texts)  # raises when one is not a string
+        whole = "".join(texts)  # raises when one is not a string
         if b'\\","' in joined:
             texts = [orjson.loads(b'"' + piece + b'"') for piece in pieces]
     except (orjson.JSONDecodeError, TypeError):
         return None
-    return texts if len(texts) == len(pieces) else None
+    if len(texts) != len(pieces):
+        return None
+    if len(whole) + 3 * (len(pieces) - 1) == len(joined):  # every character is a byte: no escape anywhere
+        return sizes
+    return np.fromiter(map(len, texts), np.int64, len(texts))
 
 
 @lru_cache

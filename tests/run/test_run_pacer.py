@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from loadgen.measure.timerfd import PreciseTimer
 from loadgen.run.pacer import Pacer
 from loadgen.wire.stopwatch import now_ns
+from loadgen.wire.timerfd import PreciseTimer
 
 MS = 1_000_000
 
