@@ -75,7 +75,7 @@ def run(scenario: Scenario, options: RunOptions) -> RunResult:
             filled up on the way, when all that fitted is kept.
     """
     begin = time.perf_counter()
-    scenario = msgspec.structs.replace(scenario, workload=decide_salt(scenario.workload))
+    scenario = msgspec.structs.replace(scenario, workloads=tuple(map(decide_salt, scenario.workloads)))
     with contextlib.ExitStack() as stack:
         targets = scenario.targets
         if any(t.base_url is None for t in targets):
@@ -116,7 +116,7 @@ class _Run:
         self.started = datetime.now(UTC)
         self.begin_s = begin_s
         self.heads = [request_head(t, f"targets[{i}]") for i, t in enumerate(targets)]
-        self.prompts = open_prompts(scenario.workload, scenario.seed)
+        self.prompts = open_prompts(scenario.workloads, scenario.seed)
         self.plan = build(scenario, self.prompts.contents_digest)
         check_descriptors(self.plan, targets)
         self.facts = tuple(
@@ -259,7 +259,7 @@ def _load(scenario: Scenario) -> dict[str, Any]:
     """The load as the scenario says it, for the head of a report."""
     load = scenario.load
     return {
-        "concurrency": int(load.concurrency),
+        "concurrency": int(load.concurrency or 1),
         "ramp_s": load.ramp_ns / NS_PER_S,
         "warmup_s": load.warmup_ns / NS_PER_S,
         "duration_s": None if load.duration_ns is None else load.duration_ns / NS_PER_S,

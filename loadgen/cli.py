@@ -131,7 +131,7 @@ def check(scenario: Path | None, schema: bool, **options: Any) -> None:
     from loadgen.workload.source import decide_salt, open_prompts  # noqa: PLC0415
 
     loaded = _load(scenario, **options)
-    prompts = open_prompts(decide_salt(loaded.workload), loaded.seed)
+    prompts = open_prompts([decide_salt(w) for w in loaded.workloads], loaded.seed)
     click.echo(preview(loaded, build(loaded, prompts.contents_digest), prompts))
 
 

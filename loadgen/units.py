@@ -24,6 +24,7 @@ _DURATION_NS: Final = {
 _COUNT: Final = {"": 1, "k": 1_000, "M": 1_000_000, "B": 1_000_000_000, "G": 1_000_000_000}
 _DURATION_PART: Final = r"([0-9]+(?:\.[0-9]+)?)\s*(ns|us|µs|ms|min|s|m|h)"
 _NUMBER: Final = r"([0-9]+(?:\.[0-9]+)?)\s*([kMBG]?)"
+MOST_PER_S: Final = 10_000_000.0
 LONGEST_NS: Final = 7 * 24 * 3600 * NS_PER_S
 
 # What the two parsers below accept, for a JSON Schema.
@@ -75,6 +76,47 @@ def parse_count(value: str | float) -> int:
     if exact != round(exact):
         raise ValueError("is not a whole number")
     return round(exact)
+
+
+def parse_rate(value: str | float) -> float:
+    """Read a rate as a number a second: `"20/s"`, `"300/min"`, `"1k/s"`, `"3600/h"`; a bare number is a second's.
+
+    Raises:
+        ValueError: not a rate, negative, or beyond any machine; the text says which.
+    """
+    if isinstance(value, str):
+        match = re.fullmatch(rf"\s*(-?){_NUMBER}\s*/\s*(s|min|m|h)\s*", value)
+        if not match:
+            raise ValueError('is not a rate; write it like "20/s" or "300/min"')
+        number = float(Decimal(match[1] + match[2]) * _COUNT[match[3]] * NS_PER_S / _DURATION_NS[match[4]])
+    else:
+        number = float(value)
+    if not 0 <= number <= MOST_PER_S:  # NaN too
+        raise ValueError('is negative; write it like "20/s"' if number < 0 else "is beyond any machine")
+    return number
+
+
+def parse_share(value: str | float) -> float:
+    """Read a part of a whole, 0 to 1: `"5%"`, `"0.5%"`, `0.05`.
+
+    Raises:
+        ValueError: not a share, or not between 0 and 100 %; the text says which.
+    """
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", value)
+        if not match:
+            raise ValueError('is not a share; write it like "5%" or 0.05')
+        number = float(Decimal(match[1]) / 100)
+    else:
+        number = float(value)
+    if not 0 <= number <= 1:
+        raise ValueError('is not between 0 and 100 %; write it like "5%" or 0.05')
+    return number
+
+
+def format_rate(per_s: float) -> str:
+    """Print a rate the way a scenario writes it, exactly: `20/s`, `0.5/s`."""
+    return f"{int(per_s)}/s" if per_s == int(per_s) else f"{Decimal(repr(per_s)):f}/s"
 
 
 def format_duration(ns: int) -> str:

@@ -66,7 +66,7 @@ def build(scenario: Scenario, contents_digest: str) -> Plan:
     everything in the scenario that decides what is sent, but not the salt.
     """
     load, count = scenario.load, len(scenario.targets)
-    places = int(load.concurrency)
+    places = int(load.concurrency or 1)
     if load.requests is not None and not load.warmup_ns:
         places = min(places, int(load.requests))  # further places would never get a request
     place = np.repeat(np.arange(places, dtype=np.int64), count)
@@ -91,7 +91,10 @@ def _digest(scenario: Scenario, contents_digest: str) -> str:
     """SHA-256 over what decides the load and the words; names of targets and reports don't."""
     decisive = (
         scenario.seed,
-        msgspec.structs.replace(scenario.workload, salt=bool(scenario.workload.salt), file=None),
+        [
+            msgspec.structs.replace(w, salt=bool(w.salt), file=None, chars_per_token=None)
+            for w in scenario.workloads
+        ],
         scenario.load,
         [(t.endpoint, t.extra_body) for t in scenario.targets],
         contents_digest,

@@ -55,7 +55,7 @@ def _load(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
     load = scenario.load
     per = " for each target" if plan.targets > 1 else ""
     ramp = f", begun over {format_duration(load.ramp_ns)}" if load.ramp_ns else ", all begun at once"
-    yield f"load         {int(load.concurrency)} sessions at any time{per} (closed loop){ramp}"
+    yield f"load         {int(load.concurrency or 1)} sessions at any time{per} (closed loop){ramp}"
     warmup = (
         f"opens after {format_duration(load.warmup_ns)} of warm-up, " if load.warmup_ns else "opens at once, "
     )
@@ -83,9 +83,9 @@ def _load(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
 
 def _words(scenario: Scenario, prompts: Prompts) -> Iterator[str]:
     count = _LOOKED_AT if prompts.count is None else min(_LOOKED_AT, prompts.count)
-    looked_at = [prompts.prompt(session, 0) for session in range(count)]
+    looked_at = [prompts.conversation(session, 0).turns[0] for session in range(count)]
     chars = [sum(len(str(m.get("content") or "")) for m in p.messages) for p in looked_at]
-    source = scenario.workload.file or scenario.workload.source
+    source = scenario.workloads[0].file or scenario.workloads[0].source
     yield f"prompts      {source}; of the first {count:,}:"
     yield f"  characters       {_spread(chars)}"
     asked = [p.asked_prompt_tokens for p in looked_at if p.asked_prompt_tokens is not None]
@@ -98,7 +98,9 @@ def _words(scenario: Scenario, prompts: Prompts) -> Iterator[str]:
         else "  answer           as long as the model likes"
     )
     salted = (
-        "every prompt begins with a mark of its own" if scenario.workload.salt else "none: a cache may serve"
+        "every prompt begins with a mark of its own"
+        if scenario.workloads[0].salt
+        else "none: a cache may serve"
     )
     yield f"  salt             {salted}"
 

@@ -15,7 +15,7 @@ from loadgen.wire.client import Client
 from loadgen.wire.decode import DecodeQueue
 from loadgen.wire.stopwatch import now_ns
 from loadgen.wire.timeline import Timeline
-from loadgen.workload.prompt import Prompts
+from loadgen.workload.prompt import Prompt, Prompts
 
 TICK_S: Final = 0.1
 PAUSE_NS: Final = 100 * NS_PER_MS
@@ -163,7 +163,9 @@ class Runner:
         while (phase := self._phase(target, intended_ns)) is not None:
             session = self._next[target]
             self._next[target] += self.plan.stride
-            prompt = self._prompts.prompt(session, target)
+            said = self._prompts.conversation(session, target)
+            turn = said.turns[0]
+            prompt = Prompt(turn.messages, said.task, turn.asked_prompt_tokens, turn.asked_output_tokens)
             self._seq += 1
             origin = Origin(
                 self._seq,

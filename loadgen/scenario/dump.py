@@ -6,7 +6,8 @@ import msgspec
 import tomli_w
 
 from loadgen.scenario.model import Scenario
-from loadgen.units import format_duration
+from loadgen.scenario.traffic import Level, Rate, RateOrZero, Share
+from loadgen.units import format_duration, format_rate
 
 
 def to_toml(scenario: Scenario) -> str:
@@ -24,10 +25,14 @@ def plain(value: Any) -> Any:
         table = {config.tag_field: config.tag} if config.tag_field else {}
         for f in msgspec.structs.fields(value):
             item = getattr(value, f.name)
-            if item is None or item == {}:
+            if item is None or item in ({}, ()):
                 continue
             table[f.encode_name] = format_duration(item) if f.name.endswith("_ns") else plain(item)
         return table
+    if isinstance(value, Rate | RateOrZero):
+        return format_rate(value)
+    if isinstance(value, Level | Share):
+        return float(value)
     if isinstance(value, dict):
         return {name: plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

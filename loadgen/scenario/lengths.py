@@ -1,4 +1,4 @@
-"""Length distributions of a scenario: how many tokens a prompt has, how many an answer may have."""
+"""The plain values of a scenario (counts, durations, paths), and distributions of lengths and times."""
 
 import math
 from typing import Annotated, Final
@@ -6,6 +6,19 @@ from typing import Annotated, Final
 import msgspec
 
 _Z95: Final = 1.6448536269514722  # standard normal quantile of 95 %
+
+
+NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Count(int):
+    """A whole number, written in a scenario as `1500` or `"1.5k"`; at least 1."""
+
+
+class FilePath(str):
+    """A path, relative to the scenario file in the file, absolute once loaded."""
+
+    __slots__ = ()
 
 
 class Tokens(int):
@@ -75,5 +88,52 @@ class Empirical(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
             if not sum(self.weights) > 0:
                 raise ValueError("`weights` sum to nothing")
 
+
+class Duration(int):
+    """Nanoseconds, written in a scenario as `"250ms"`, `"30s"`, `"5m"`."""
+
+
+class ConstantTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="constant"):
+    """Always `value`."""
+
+    value_ns: Duration = msgspec.field(name="value")
+
+
+class UniformTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="uniform"):
+    """Any time from `min` to `max`, equally likely."""
+
+    min_ns: Duration = msgspec.field(name="min")
+    max_ns: Duration = msgspec.field(name="max")
+
+    def __post_init__(self) -> None:
+        if self.min_ns > self.max_ns:
+            raise ValueError("`min` is above `max`")
+
+
+class ExponentialTime(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="exponential"
+):
+    """Exponential with `mean`, clipped to `max`."""
+
+    mean_ns: Duration = msgspec.field(name="mean")
+    max_ns: Duration | None = msgspec.field(name="max", default=None)
+
+
+class LognormalTime(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="lognormal"
+):
+    """Log-normal given by its `median` and `p95`, clipped to `max`."""
+
+    median_ns: Duration = msgspec.field(name="median")
+    p95_ns: Duration = msgspec.field(name="p95")
+    max_ns: Duration | None = msgspec.field(name="max", default=None)
+
+    def __post_init__(self) -> None:
+        if self.median_ns <= 0 or self.p95_ns < self.median_ns:
+            raise ValueError("`p95` is below `median`, or `median` is zero")
+
+
+Times = ConstantTime | UniformTime | ExponentialTime | LognormalTime
+"""A time as a scenario writes it: `"2s"` or `{ kind = "lognormal", median = "5s", p95 = "30s" }`."""
 
 Lengths = Constant | Uniform | Normal | Lognormal | Empirical

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from loadgen.scenario.lengths import Lengths
-from loadgen.units import NS_PER_S
+from loadgen.scenario.lengths import Count, Duration, FilePath, NonEmpty
+from loadgen.scenario.traffic import Load, seconds
+from loadgen.scenario.words import Workload
 
-NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 ScenarioName = Annotated[
     str,
     msgspec.Meta(
@@ -21,29 +21,17 @@ ScenarioName = Annotated[
 ]
 
 
-class Duration(int):
-    """Nanoseconds, written in a scenario as `"250ms"`, `"30s"`, `"5m"`."""
-
-
-class Count(int):
-    """A whole number, written in a scenario as `1500` or `"1.5k"`; at least 1."""
-
-
-class FilePath(str):
-    """A path, relative to the scenario file in the file, absolute once loaded."""
-
-    __slots__ = ()
-
-
-def _seconds(n: float) -> Any:
-    """Return a field default of n seconds (a factory, so that the JSON Schema can be made)."""
-    return lambda: Duration(round(n * NS_PER_S))
-
-
 class FromEnv(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`{ env = "NAME" }`: a value read from the environment when the run starts, never written down."""
 
     env: NonEmpty
+
+
+class SessionKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a request says which conversation it belongs to: a header, or a field of the body."""
+
+    header: NonEmpty | None = None
+    field: NonEmpty | None = None
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,10 +41,10 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     between_tokens: from one output-bearing event to the next. total: from sent to done.
     """
 
-    connect_ns: Duration = msgspec.field(name="connect", default_factory=_seconds(10))
-    first_token_ns: Duration = msgspec.field(name="first_token", default_factory=_seconds(60))
-    between_tokens_ns: Duration = msgspec.field(name="between_tokens", default_factory=_seconds(30))
-    total_ns: Duration = msgspec.field(name="total", default_factory=_seconds(300))
+    connect_ns: Duration = msgspec.field(name="connect", default_factory=seconds(10))
+    first_token_ns: Duration = msgspec.field(name="first_token", default_factory=seconds(60))
+    between_tokens_ns: Duration = msgspec.field(name="between_tokens", default_factory=seconds(30))
+    total_ns: Duration = msgspec.field(name="total", default_factory=seconds(300))
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +55,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     goes out as a Bearer token. headers, query: sent with every request; a secret is a `FromEnv`.
     extra_body: laid over the request's JSON body. ca_file: PEM file of the authorities to trust.
     insecure: do not check the certificate. max_connections: open at once (None: no limit).
+    context: tokens that prompt and answer may have together. session: how a server is told which requests
+    are of one conversation (for routers that keep a conversation on one replica).
     """
 
     name: NonEmpty
@@ -81,42 +71,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     insecure: bool = False
     timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
     max_connections: Count | None = None
-
-
-class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is said: where prompts come from, how long they and the answers are.
-
-    source: "code" cuts completion prompts from the interpreter's own standard library;
-    "jsonl" reads `file`, one `prompt` or `messages` a line.
-    prompt_tokens: only for sources that can cut to a length. output_tokens: sent as the answer's cap.
-    salt: true starts every prompt with a mark of its own, so that no prefix cache serves it;
-    a string is the mark of an earlier run (as in a run folder's scenario.toml), to send the same bytes.
-    on_end: what to do when a file has fewer prompts than the run needs.
-    """
-
-    source: Literal["code", "jsonl"] = "code"
-    task: NonEmpty = "completion"
-    file: FilePath | None = None
-    prompt_tokens: Lengths | None = None
-    output_tokens: Lengths | None = None
-    salt: bool | NonEmpty = True
-    on_end: Literal["cycle", "stop"] = "cycle"
-
-
-class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How hard: every count is for each target. Closed loop: `concurrency` sessions at any time.
-
-    ramp: the starts of the places are spread over this time. warmup: how long after the start the
-    measurement window opens. duration: how long the window is; requests: how many sessions it holds;
-    whichever comes first. grace: how long requests begun in the window may take to end after it.
-    """
-
-    concurrency: Count = msgspec.field(default_factory=lambda: Count(1))
-    ramp_ns: Duration = msgspec.field(name="ramp", default_factory=_seconds(0))
-    warmup_ns: Duration = msgspec.field(name="warmup", default_factory=_seconds(0))
-    duration_ns: Duration | None = msgspec.field(name="duration", default=None)
-    requests: Count | None = None
-    grace_ns: Duration = msgspec.field(name="grace", default_factory=_seconds(30))
+    context_tokens: Count | None = msgspec.field(name="context", default=None)
+    session: SessionKey | None = None
 
 
 class ReportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,12 +86,15 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A whole scenario, checked.
 
     name: also the name of its folder of reports. seed: the same seed gives the same prompts and lengths.
+    workloads: one, or a mixture by weight; `[workload]` or `[[workload]]` in the file.
     """
 
     name: ScenarioName
     description: str = ""
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     targets: Annotated[tuple[Target, ...], msgspec.Meta(min_length=1)]
-    workload: Workload = msgspec.field(default_factory=Workload)
+    workloads: Annotated[tuple[Workload, ...], msgspec.Meta(min_length=1)] = msgspec.field(
+        name="workload", default_factory=lambda: (Workload(),)
+    )
     load: Load = msgspec.field(default_factory=Load)
     report: ReportOptions = msgspec.field(default_factory=ReportOptions)

@@ -13,13 +13,15 @@ from typing import Any, Final, NamedTuple
 from msgspec import NODEFAULT, inspect
 
 from loadgen.scenario.keys import Key, nearest
-from loadgen.scenario.lengths import Constant, Tokens
-from loadgen.scenario.model import Count, Duration, FilePath
-from loadgen.units import parse_count, parse_duration
+from loadgen.scenario.lengths import Constant, ConstantTime, Count, Duration, FilePath, Tokens
+from loadgen.scenario.traffic import Level, Rate, RateOrZero, Share
+from loadgen.units import parse_count, parse_duration, parse_rate, parse_share
 
 BAD: Final = object()  # stands for a value that was reported as a mistake; none gets out of `load`
 
 _MOST: Final = {Count: 1_000_000_000, Tokens: 100_000_000}
+
+_ONE_OR_MANY: Final = frozenset({"workload", "until"})  # a table, or a list of tables
 
 # A key written in the wrong place must not end up in a message: values of these are never shown.
 _SECRET: Final = frozenset({"api_key_env", "env", "headers", "query"})
@@ -150,6 +152,9 @@ def _read_union(kind: inspect.UnionType, value: Any, at: Key, r: Reading) -> Any
             return r.wrong_value(at, value, "is not a length", example)
         number = read(inspect.CustomType(Tokens), value, at, r)
         return number if number is BAD else Constant(number)
+    if any(k.cls is ConstantTime for k in structs.values()):
+        time_ns = read(inspect.CustomType(Duration), value, at, r)
+        return time_ns if time_ns is BAD else ConstantTime(time_ns)
     for k in kinds:
         if isinstance(value, bool if isinstance(k, inspect.BoolType) else str):
             return read(k, value, at, r)
@@ -166,6 +171,9 @@ def _read_dict(kind: inspect.DictType, table: Any, at: Key, r: Reading) -> Any:
 
 
 def _read_tuple(kind: inspect.VarTupleType, items: Any, at: Key, r: Reading) -> Any:
+    if isinstance(items, dict) and at[-1] in _ONE_OR_MANY:
+        value = read(kind.item_type, items, at, r)  # its keys keep the places they have in the file
+        return BAD if value is BAD else (value,)
     if isinstance(items, dict) and isinstance(kind.item_type, inspect.StructType):
         return r.wrong(at, "is one table, not a list of tables", f"write [[{at[-1]}]], in two brackets")
     if not isinstance(items, list | tuple):
@@ -257,7 +265,35 @@ def _file(value: Any, folder: Path) -> FilePath:
     return FilePath(os.path.normpath(folder / value))
 
 
+def _rate(value: Any, _: Path) -> Rate:
+    number = _per_second(value)
+    if number <= 0:
+        raise ValueError('is not above 0; write it like "20/s" or "300/min"')
+    return Rate(number)
+
+
+def _per_second(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError('is not a rate; write it like "20/s" or "300/min"')
+    return parse_rate(value)
+
+
+def _level(value: Any, folder: Path) -> Level:
+    is_rate = isinstance(value, float) or (isinstance(value, str) and "/" in value)
+    return Level(_rate(value, folder) if is_rate else _CUSTOM[Count](value, folder))
+
+
+def _share(value: Any, _: Path) -> Share:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError('is not a share; write it like "5%" or 0.05')
+    return Share(parse_share(value))
+
+
 _CUSTOM: Final[dict[type, Callable[[Any, Path], Any]]] = {
+    Rate: _rate,
+    RateOrZero: lambda value, _: RateOrZero(_per_second(value)),
+    Level: _level,
+    Share: _share,
     Duration: _duration,
     Count: _counter(Count),
     Tokens: _counter(Tokens),

@@ -14,7 +14,7 @@ from typing import Final
 from loadgen.errors import DataError
 from loadgen.scenario.lengths import Lengths, Lognormal, Tokens
 from loadgen.workload.draw import by_session, draw
-from loadgen.workload.prompt import Prompt
+from loadgen.workload.prompt import Conversation, Turn
 
 # An estimate. Measured on 1,000-character cuts of CPython 3.11's library: cl100k 4.38, o200k 4.35,
 # Qwen 4.33, Tekken 4.15 characters a token; 9 in 10 cuts lie between 3.3 and 5.5.
@@ -66,6 +66,9 @@ class CodePrompts:
     """
 
     count: int | None = None
+    arrivals_ns = None
+
+    set_aside: dict[str, int] = {}  # noqa: RUF012
 
     def __init__(self, lengths: Lengths | None, task: str, seed: int) -> None:
         self._text, self.contents_digest = _read_library(Path(sysconfig.get_path("stdlib")))
@@ -79,22 +82,19 @@ class CodePrompts:
         self._step = round(chars * (5**0.5 - 1) / 2)
         self._hole = by_session(lambda rng, n: rng.integers(0, 2 * _MOST_HOLE_LINES, n), seed, _HOLE)
 
-    def prompt(self, session: int) -> Prompt:
-        """Return the prompt of a session: system message, then prefix and suffix, 3 to 1."""
+    def conversation(self, session: int) -> Conversation:
+        """Return a session of one turn: system message, then prefix and suffix, 3 to 1."""
         tokens: int = self._tokens(session)
         size = max(_SHORTEST_CHARS, round(tokens * CHARS_PER_TOKEN) - len(INSTRUCTION) - len(_FRAME))
         place = (self._first_place + session * self._step) % len(self._text)
         cursor, resume = self._cut(place, self._hole(session))
         before = self._before(cursor, size * 3 // 4)
         after = self._after(resume, size - size * 3 // 4)
-        return Prompt(
-            messages=[
-                {"role": "system", "content": INSTRUCTION},
-                {"role": "user", "content": f"<prefix>{before}</prefix><suffix>{after}</suffix>"},
-            ],
-            task=self._task,
-            asked_prompt_tokens=tokens,
-        )
+        messages = [
+            {"role": "system", "content": INSTRUCTION},
+            {"role": "user", "content": f"<prefix>{before}</prefix><suffix>{after}</suffix>"},
+        ]
+        return Conversation(task=self._task, turns=(Turn(messages, asked_prompt_tokens=tokens),))
 
     def _cut(self, place: int, hole: int) -> tuple[int, int]:
         """Return the cursor next to a place, and where the text goes on after what is left to write.

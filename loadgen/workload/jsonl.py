@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from loadgen.errors import DataError, Problem
-from loadgen.workload.prompt import Prompt
+from loadgen.workload.prompt import Conversation, Turn
 
 _MOST_PROBLEMS: Final = 10
 _BOM: Final = b"\xef\xbb\xbf"
@@ -55,9 +55,11 @@ class JsonlPrompts:
         except OSError as error:
             raise DataError(path, f"can't be read ({error.strerror})") from error
         self._lines = len(self._starts) - 1
+        self.arrivals_ns = None
+        self.set_aside: dict[str, int] = {}
         self.count: int | None = self._lines if on_end == "stop" else None
 
-    def prompt(self, session: int) -> Prompt:
+    def conversation(self, session: int) -> Conversation:
         """Return the prompt of a session.
 
         Raises:
@@ -71,11 +73,9 @@ class JsonlPrompts:
         if self._bytes.size() < end:  # reading past the end of a cut file would kill the process
             raise DataError(self._path, "became shorter during the run", "leave the file as it is")
         record = _record(self._bytes[start:end], self._path)
-        return Prompt(
-            messages=record.get("messages") or [{"role": "user", "content": record["prompt"]}],
-            task=record.get("task") or self._task,
-            asked_output_tokens=record.get("max_tokens"),
-        )
+        messages = record.get("messages") or [{"role": "user", "content": record["prompt"]}]
+        turn = Turn(messages, asked_output_tokens=record.get("max_tokens"))
+        return Conversation(task=record.get("task") or self._task, turns=(turn,))
 
 
 def _index(path: str, file: Any) -> tuple["array[int]", str]:

@@ -1,33 +1,80 @@
-"""One prompt, ready to be put into a request of any endpoint kind."""
+"""What is said: conversations as a workload gives them, and prompts as requests carry them."""
 
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Int64s = NDArray[np.int64]
+Message = dict[str, Any]
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """What one turn adds to its conversation, and what it asks for.
+
+    messages: OpenAI chat messages put after the history: system and user in the first turn, the user's in
+    later ones. think_ns: how long after the answer before it is sent (0 in the first turn).
+    asked_prompt_tokens: what the scenario asked for, of the whole prompt; None where it asks for nothing or
+    the history is the model's own. asked_output_tokens: the cap of the answer.
+    answer: the recorded answer that later turns quote; None: the model's own.
+    body: the whole request body, sent as it is (then messages is empty).
+    """
+
+    messages: list[Message]
+    think_ns: int = 0
+    asked_prompt_tokens: int | None = None
+    asked_output_tokens: int | None = None
+    answer: list[Message] | None = None
+    body: dict[str, Any] | None = None
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """One session: what a user says, turn by turn.
+
+    exact_output: engines that know `ignore_eos` are told to write exactly the asked number of tokens.
+    tools: definitions as OpenAI's `tools` has them; results: what a function returns, by its name.
+    """
+
+    task: str
+    turns: tuple[Turn, ...]
+    exact_output: bool = False
+    tools: list[dict[str, Any]] = []
+    results: dict[str, str] = {}
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """What a request says and asks for.
+    """What one request says and asks for.
 
-    messages: OpenAI chat messages. asked_*_tokens: what the scenario's distributions drew
-    (None where it asks for nothing); asked_output_tokens goes out as the cap of the answer.
+    messages: the whole history, this turn last. session_id: for targets that want to be told.
+    keep_answer: whether the answer's text is needed (the next turn quotes it). Else as in `Turn`.
     """
 
-    messages: list[dict[str, Any]]
+    messages: list[Message]
     task: str
     asked_prompt_tokens: int | None = None
     asked_output_tokens: int | None = None
+    exact_output: bool = False
+    tools: list[dict[str, Any]] = []
+    body: dict[str, Any] | None = None
+    session_id: str | None = None
+    keep_answer: bool = False
 
 
 class Prompts(Protocol):
-    """A source of prompts. The same session number gives the same prompt, in any order of asking.
+    """A workload. The same session number gives the same conversation, in any order of asking.
 
-    count: how many different prompts there are; None when the source never ends.
-    contents_digest: hex SHA-256 of everything the prompts are made of, for the plan's digest.
+    count: how many different sessions there are; None when the source never ends.
+    contents_digest: hex SHA-256 of everything they are made of, for the plan's digest.
+    arrivals_ns: of a trace, when each session arrived, from the file's first; shape (count,); else None.
+    set_aside: what `too_long` did: {"skipped": n, "clipped": n}, empty when nothing.
     """
 
     count: int | None
     contents_digest: str
+    arrivals_ns: Int64s | None
+    set_aside: dict[str, int]
 
-    def prompt(self, session: int, target: int) -> Prompt:
-        """Return the prompt of a session (0-based). `target` (0-based) only changes the salt."""
+    def conversation(self, session: int, target: int) -> Conversation:
+        """Return a session (0-based). `target` (0-based) only changes the salt."""
         ...

@@ -1,7 +1,7 @@
 """From the `[workload]` of a scenario to its prompts."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -11,7 +11,7 @@ from loadgen.scenario.model import Workload
 from loadgen.workload.code import CodePrompts
 from loadgen.workload.draw import by_session, draw
 from loadgen.workload.jsonl import JsonlPrompts
-from loadgen.workload.prompt import Prompt, Prompts
+from loadgen.workload.prompt import Conversation, Int64s, Prompts
 from loadgen.workload.salt import salted
 
 _OUTPUT_TOKENS: Final = 16  # stream of by_session; the sources' own are below
@@ -22,8 +22,10 @@ class _Source(Protocol):
 
     count: int | None
     contents_digest: str
+    arrivals_ns: Int64s | None
+    set_aside: dict[str, int]
 
-    def prompt(self, session: int) -> Prompt: ...
+    def conversation(self, session: int) -> Conversation: ...
 
 
 def _open_code(workload: Workload, seed: int) -> _Source:
@@ -52,13 +54,14 @@ def decide_salt(workload: Workload) -> Workload:
     return msgspec.structs.replace(workload, salt=secrets.token_hex(4))
 
 
-def open_prompts(workload: Workload, seed: int) -> Prompts:
-    """Open the prompts of a workload whose salt is decided (see `decide_salt`).
+def open_prompts(workloads: Sequence[Workload], seed: int) -> Prompts:
+    """Open the prompts of workloads whose salt is decided (see `decide_salt`).
 
     Raises:
         DataError: the file (or the interpreter's library) can't be read or is broken; names the lines.
         ValueError: the salt is not decided.
     """
+    (workload,) = workloads
     if workload.salt is True:
         raise ValueError("decide_salt comes before open_prompts")
     return _ScenarioPrompts(_READERS[workload.source](workload, seed), workload, seed)
@@ -74,15 +77,19 @@ class _ScenarioPrompts:
         self._source = source
         self.count = source.count
         self.contents_digest = source.contents_digest
+        self.arrivals_ns = source.arrivals_ns
+        self.set_aside = source.set_aside
         self._salt = workload.salt
         lengths = workload.output_tokens
         self._caps = lengths and by_session(lambda rng, n: draw(lengths, rng, n), seed, _OUTPUT_TOKENS)
 
-    def prompt(self, session: int, target: int) -> Prompt:
-        prompt = self._source.prompt(session)
-        messages, cap = prompt.messages, prompt.asked_output_tokens
+    def conversation(self, session: int, target: int) -> Conversation:
+        said = self._source.conversation(session)
+        first, *more = said.turns
+        messages, cap = first.messages, first.asked_output_tokens
         if self._caps:
             cap = self._caps(session)
         if isinstance(self._salt, str):
             messages = salted(messages, self._salt, session, target)
-        return msgspec.structs.replace(prompt, messages=messages, asked_output_tokens=cap)
+        first = msgspec.structs.replace(first, messages=messages, asked_output_tokens=cap)
+        return msgspec.structs.replace(said, turns=(first, *more))
