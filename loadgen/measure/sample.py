@@ -16,7 +16,8 @@ class Sample(msgspec.Struct, kw_only=True):
     Beyond the contract: output_events are the events that carried output; first_event_tokens and
     first_event_chars the part of the output that the first of them carried; hidden_reasoning_tokens those
     that no event carried; window_output_tokens the output that arrived inside the measurement window;
-    window_done whether the request ended in it.
+    window_done whether the request ended in it; level the plan's level it was begun in ("" where there is
+    only one, whose window is meant here); last_turn whether its conversation ended with it.
     """
 
     seq: int
@@ -59,6 +60,8 @@ class Sample(msgspec.Struct, kw_only=True):
     window_done: bool = False
     attempts: int = 1
     cost_usd: float | None = None
+    level: str = ""
+    last_turn: bool = True
 
 
 class Origin(NamedTuple):
@@ -74,15 +77,22 @@ class Origin(NamedTuple):
     intended_ns: int
     asked_prompt_tokens: int | None
     asked_output_tokens: int | None
+    level: str = ""
 
 
 def make_sample(
-    origin: Origin, timeline: Timeline, epoch_ns: int, window_ns: tuple[int, int | None]
+    origin: Origin,
+    timeline: Timeline,
+    epoch_ns: int,
+    window_ns: tuple[int, int | None],
+    *,
+    last_turn: bool = True,
 ) -> Sample:
     """Make the row of a request that has ended.
 
-    epoch_ns: the run's epoch on the timeline's clock. window_ns: (start, end) of the measurement window as
-    offsets from the epoch; an end of None is still open. `origin.intended_ns` is such an offset too.
+    epoch_ns: the run's epoch on the timeline's clock. window_ns: (start, end) of the measurement window of its
+    level as offsets from the epoch; an end of None is still open. `origin.intended_ns` is such an offset too.
+    last_turn: whether its conversation ended with it.
     """
     t = timeline
     start, end = window_ns
@@ -128,6 +138,8 @@ def make_sample(
         window_output_tokens=tokens.inside,
         window_done=_inside(t.done_ns - epoch_ns, window_ns),
         attempts=t.attempts,
+        level=origin.level,
+        last_turn=last_turn,
     )
 
 
