@@ -63,9 +63,12 @@ class Client:
 
         `deliver` gets the `Timeline` a little later, when the answer has been decoded.
         """
-        request = self.head.request(self._endpoint.body(self.target, prompt))
+        target, endpoint = self.target, self._endpoint
+        request = self.head.request(endpoint.body(target, prompt), prompt.session_id)
         exchange = Exchange(asyncio.get_running_loop().create_future(), self._queue.wake)
-        decoding = Decoding(exchange, self._endpoint, self.target.timeouts, self.head.redact, deliver)
+        decoding = Decoding(
+            exchange, endpoint, target.timeouts, self.head.redact, deliver, keep_answer=prompt.keep_answer
+        )
         exchange.on_pending = lambda: self._queue.add(decoding)
         self.live[exchange] = decoding
         try:

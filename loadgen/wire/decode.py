@@ -52,9 +52,11 @@ class Decoding:
         timeouts: Timeouts,
         redact: Callable[[str], str],
         deliver: Callable[[Timeline], None],
+        *,
+        keep_answer: bool = False,
     ) -> None:
         self.exchange = exchange
-        self.sse = SseDecoder(endpoint)
+        self.sse = SseDecoder(endpoint, keep_answer=keep_answer)
         self.queued = False
         self._body = bytearray()
         self._inflate: Callable[[bytes], bytes] | None = None
@@ -128,6 +130,7 @@ class Decoding:
             finish_reason=self._redact(sse.finish_reason) if sse.finish_reason else None,
             usage=sse.usage,
             attempts=max(1, exchange.attempts),
+            answer=sse.answer,
         )
 
 

@@ -31,12 +31,14 @@ class Endpoint(NamedTuple):
     """One kind of endpoint.
 
     text_keys: JSON keys whose string value is streamed output; the decoder's fast path looks for them.
+    quote: what an event adds to the message that a later turn quotes: text, and pieces of tool calls.
     """
 
     path: str
     body: Callable[[Target, Prompt], bytes]
     read: Callable[[Mapping[str, Any]], Piece]
     text_keys: tuple[str, ...]
+    quote: Callable[[Mapping[str, Any]], tuple[str, list[dict[str, Any]]]]
 
 
 def error_text(body: Any) -> str:
@@ -92,15 +94,28 @@ def _tool_text(calls: Any) -> str:
 
 
 def _chat_body(target: Target, prompt: Prompt) -> bytes:
+    extra = target.extra_body
+    if prompt.body is not None:
+        named = prompt.body if "model" in prompt.body else {"model": target.model} | prompt.body
+        return orjson.dumps(named | extra)
     body: dict[str, Any] = {
         "model": target.model,
         "messages": prompt.messages,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    if prompt.asked_output_tokens is not None and "max_completion_tokens" not in target.extra_body:
+    if prompt.tools:
+        body["tools"] = prompt.tools
+    if prompt.asked_output_tokens is not None and "max_completion_tokens" not in extra:
         body["max_tokens"] = prompt.asked_output_tokens
-    return orjson.dumps(body | target.extra_body)
+    if prompt.session_id is not None and target.session is not None and target.session.field is not None:
+        body[target.session.field] = prompt.session_id
+    if prompt.exact_output:
+        # of the cap that goes out: engines refuse a minimum above it, and without one they would never end
+        cap = extra.get("max_completion_tokens") or extra.get("max_tokens") or prompt.asked_output_tokens
+        if cap is not None:
+            body |= {"min_tokens": cap, "ignore_eos": True}
+    return orjson.dumps(body | extra)
 
 
 def _chat_read(event: Mapping[str, Any]) -> Piece:
@@ -142,11 +157,27 @@ def _chat_read(event: Mapping[str, Any]) -> Piece:
     )
 
 
+def _chat_quote(event: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    choices = event.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        # of several answers a conversation goes on with the first
+        if not isinstance(choice, dict) or (choice.get("index") or 0) != 0:
+            continue
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            continue
+        text = "".join(t for t in (delta.get("content"), delta.get("refusal")) if isinstance(t, str))
+        calls = delta.get("tool_calls")
+        return text, [c for c in calls if isinstance(c, dict)] if isinstance(calls, list) else []
+    return "", []
+
+
 ENDPOINTS: Final[Mapping[str, Endpoint]] = {
     "chat": Endpoint(
         path="/chat/completions",
         body=_chat_body,
         read=_chat_read,
         text_keys=("content", "reasoning_content", "reasoning"),
+        quote=_chat_quote,
     ),
 }

@@ -117,10 +117,10 @@ def _not_a_stream(body: bytes) -> tuple[str, str]:
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return "bad_stream", "a body that says it is JSON but is not, where an event stream was asked for"
+        return "bad_stream", "a body that says it is JSON but is not, where an event stream is needed"
     if isinstance(answer, dict) and answer.get("error"):
         return "error_in_stream", error_text(answer)
-    return "bad_stream", "a JSON body where an event stream was asked for (stream = true)"
+    return "bad_stream", "a JSON body where an event stream is needed (the request must say stream = true)"
 
 
 def shorten(text: str) -> str:

@@ -14,13 +14,16 @@ from loadgen.scenario.model import FromEnv, Target
 from loadgen.wire.endpoints import ENDPOINTS
 
 _MIN_SECRET: Final = 4  # a shorter value would blank out ordinary words
+# what a session's header carries as it is, besides letters and digits; the rest is percent-encoded
+_PLAIN: Final = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
     """Where requests of a target go and what they all begin with.
 
-    head ends before the value of Content-Length. secrets never appear in a repr.
+    head ends before the value of Content-Length. session: the header that names a request's conversation.
+    secrets never appear in a repr.
     """
 
     scheme: str
@@ -28,9 +31,13 @@ class RequestHead:
     port: int
     head: bytes = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
+    session: str | None = None
 
-    def request(self, body: bytes) -> bytes:
-        """Return the whole request."""
+    def request(self, body: bytes, session_id: str | None = None) -> bytes:
+        """Return the whole request; the session goes into its header where the target has one."""
+        if session_id is not None and self.session is not None:
+            header = f"{self.session}: {quote(session_id, safe=_PLAIN)}".encode("latin-1")
+            return b"%b%d\r\n%b\r\n\r\n%b" % (self.head, len(body), header, body)
         return b"%b%d\r\n\r\n%b" % (self.head, len(body), body)
 
     def redact(self, text: str) -> str:
@@ -84,6 +91,9 @@ def request_head(target: Target, place: str, environ: Mapping[str, str] | None =
         for default in [h for h in headers if h.lower() == name.lower()]:
             del headers[default]
         headers[name] = value(f"{place}.headers.{name}", given)
+    session = target.session.header if target.session is not None else None
+    if session is not None:  # each request has its own
+        headers = {name: text for name, text in headers.items() if name.lower() != session.lower()}
     query = {name: value(f"{place}.query.{name}", given) for name, given in target.query.items()}
     path = quote(url.path.rstrip("/"), safe="/%:@!$&'()*+,;=~") + ENDPOINTS[target.endpoint].path
     if query:
@@ -101,4 +111,5 @@ def request_head(target: Target, place: str, environ: Mapping[str, str] | None =
         port=port,
         head="\r\n".join(lines).encode("latin-1"),
         secrets=tuple(sorted({s for s in secrets if len(s) >= _MIN_SECRET}, key=len, reverse=True)),
+        session=session,
     )

@@ -5,14 +5,15 @@ take the short cut of `wire.template`.
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from loadgen.wire.endpoints import Endpoint, Piece, error_text
 from loadgen.wire.event import fields, loads, snippet
+from loadgen.wire.quote import Quote
 from loadgen.wire.template import Template, prove, split
-from loadgen.wire.timeline import NO_EVENTS, Int64s, Usage
+from loadgen.wire.timeline import NO_EVENTS, Answer, Int64s, Usage
 
 MAX_EVENT_BYTES: Final = 4 << 20
 MAX_BODY_BYTES: Final = 256 << 20
@@ -26,16 +27,18 @@ class SseDecoder:
 
     After `finish()`: `event_ns`, `event_chars` (one entry for every output-bearing event),
     `first_answer_ns`, `events` (all, with output or without), and the fields of the pieces seen.
-    `error` is (outcome, text) once the stream is known to be bad.
+    `error` is (outcome, text) once the stream is known to be bad. keep_answer: `answer` is what was said.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, *, keep_answer: bool = False) -> None:
         self._endpoint = endpoint
         self._tail = b""
         self._tail_ns = 0  # the stamp of its last byte
         self._bytes = 0
         self._template: Template | None = None
         self._unused_templates = 0
+        self._quote = Quote() if keep_answer else None
+        self._quotes_template = False  # whether the template's texts belong to the answer that is kept
         self._ends: list[Int64s] = []
         self._chars: list[Int64s] = []
         self._slices: list[tuple[Int64s, Int64s]] = []
@@ -52,6 +55,7 @@ class SseDecoder:
         self.event_ns: Int64s = NO_EVENTS
         self.event_chars: Int64s = NO_EVENTS
         self.first_answer_ns: int | None = None
+        self.answer: Answer | None = None
 
     @property
     def last_output_ns(self) -> int | None:
@@ -93,6 +97,8 @@ class SseDecoder:
             self.event_chars = np.concatenate([s[1] for s in self._slices])
         if self._first_answer is not None:
             self.first_answer_ns = int(self.event_ns[self._first_answer])
+        if self._quote is not None:
+            self.answer = self._quote.answer()
 
     def _check_size(self) -> None:
         if self.error is not None:
@@ -141,7 +147,9 @@ class SseDecoder:
         if found is None:
             self._template = None
             return pos
-        ends, chars = found
+        ends, chars, text = found
+        if self._quote is not None and self._quotes_template:
+            self._quote.add_text(text)
         self._unused_templates = 0
         self.events += len(ends)
         pos = int(ends[-1])
@@ -191,12 +199,23 @@ class SseDecoder:
         self.response_id = self.response_id or piece.response_id
         self.finish_reason = piece.finish or self.finish_reason
         self.usage = piece.usage or self.usage
+        quoted = "" if self._quote is None else self._keep(body, self._quote)
         if chars := len(piece.answer) + len(piece.reasoning):
             if not self._outputs and piece.usage is not None:
                 self.first_event_tokens = piece.usage.output_tokens
             self._outputs_at(np.array((end,)), np.array((chars,)), bool(piece.answer))
             if self._unused_templates < _MAX_UNUSED_TEMPLATES:
                 self._make_template(raw, piece)
+                # all of the event's answer being quoted, so is the one string of it that can differ
+                self._quotes_template = bool(quoted) and quoted == piece.answer
+
+    def _keep(self, body: dict[str, Any], quote: Quote) -> str:
+        """Keep what an event adds to the answer; return its text."""
+        text, calls = self._endpoint.quote(body)
+        quote.add_text(text)
+        for call in calls:
+            quote.add_call(call)
+        return text
 
     def _make_template(self, raw: bytes, piece: Piece) -> None:
         self._template = prove(raw, piece, self._endpoint)

@@ -51,11 +51,11 @@ def prove(raw: bytes, piece: Piece, endpoint: Endpoint) -> Template | None:
     return None
 
 
-def split(data: bytes, pos: int, template: Template) -> tuple[Int64s, Int64s] | None:
+def split(data: bytes, pos: int, template: Template) -> tuple[Int64s, Int64s, str] | None:
     """Split the events that fit the template, the first of which begins at `pos`.
 
-    Returns the offset after each event and the characters of its text, shape (events,) both; None when the
-    first does not fit.
+    Returns the offset after each event and the characters of its text, shape (events,) both, and the texts,
+    joined; None when the first does not fit.
     """
     prefix, suffix, _ = template
     between = suffix + prefix
@@ -75,16 +75,16 @@ def split(data: bytes, pos: int, template: Template) -> tuple[Int64s, Int64s] | 
     if end >= 0:
         inner.append(last[:end])
     sizes = np.fromiter(map(len, inner), np.int64, len(inner))
-    chars = _characters(inner, sizes)
-    if chars is None:
+    found = _characters(inner, sizes)
+    if found is None:
         return None
     steps = sizes + len(between)
     steps[0] = pos + len(prefix) + len(inner[0]) + len(suffix)
-    return steps.cumsum(), chars
+    return steps.cumsum(), *found
 
 
-def _characters(pieces: list[bytes], sizes: Int64s) -> Int64s | None:
-    """Count the characters of the insides of JSON strings; None unless each piece is exactly one."""
+def _characters(pieces: list[bytes], sizes: Int64s) -> tuple[Int64s, str] | None:
+    """Count the characters of the insides of JSON strings, and join them; None unless each piece is one."""
     if not pieces:
         return None
     joined = b'","'.join(pieces)
@@ -93,13 +93,14 @@ def _characters(pieces: list[bytes], sizes: Int64s) -> Int64s | None:
         whole = "".join(texts)  # raises when one is not a string
         if b'\\","' in joined:
             texts = [orjson.loads(b'"' + piece + b'"') for piece in pieces]
+            whole = "".join(texts)
     except (orjson.JSONDecodeError, TypeError):
         return None
     if len(texts) != len(pieces):
         return None
     if len(whole) + 3 * (len(pieces) - 1) == len(joined):  # every character is a byte: no escape anywhere
-        return sizes
-    return np.fromiter(map(len, texts), np.int64, len(texts))
+        return sizes, whole
+    return np.fromiter(map(len, texts), np.int64, len(texts)), whole
 
 
 @lru_cache

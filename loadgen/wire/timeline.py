@@ -1,6 +1,6 @@
 """What the wire knows of one request when it has ended: instants, events, outcome."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -19,12 +19,24 @@ class Usage(msgspec.Struct, frozen=True):
     reasoning_tokens: int | None = None
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What the model said, as a later turn quotes it.
+
+    text: its output without reasoning. tool_calls: as OpenAI's assistant messages have them, each
+    `{"id", "type": "function", "function": {"name", "arguments"}}`, arguments being the JSON the model wrote.
+    """
+
+    text: str
+    tool_calls: list[dict[str, Any]] = []
+
+
 class Timeline(msgspec.Struct, kw_only=True):
     """One request, ended. Failure is a field (`outcome`), never an exception.
 
     Instants are nanoseconds of the monotonic clock (`time.perf_counter_ns`), None where they do not
     apply; docs/metrics.md defines each. `event_ns` and `event_chars` have one entry for every
     output-bearing event, in order: its instant, and its length in characters.
+    answer: what was said up to the end, or up to the failure; None where the prompt did not ask to keep it.
     """
 
     outcome: str
@@ -45,3 +57,4 @@ class Timeline(msgspec.Struct, kw_only=True):
     finish_reason: str | None = None
     usage: Usage | None = None
     attempts: int = 1
+    answer: Answer | None = None

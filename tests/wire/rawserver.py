@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Sequence
 from enum import Enum
 from typing import Any, Self
 
-from loadgen.scenario.model import Duration, Target, Timeouts
+from loadgen.scenario.lengths import Duration
+from loadgen.scenario.model import Target, Timeouts
 from loadgen.wire.client import Client
 from loadgen.wire.decode import DecodeQueue
 from loadgen.wire.request import request_head
@@ -154,12 +155,12 @@ class Caller:
         self.client = client
         self.delivered: list[list[Timeline]] = []
 
-    async def send(self) -> Timeline:
+    async def send(self, prompt: Prompt = PROMPT) -> Timeline:
         """Send one request and wait for its timeline."""
         got: list[Timeline] = []
         self.delivered.append(got)
         async with asyncio.timeout(20):  # a test that fails is to end
-            done_ns = await self.client.send(PROMPT, got.append)
+            done_ns = await self.client.send(prompt, got.append)
             while not got:  # noqa: ASYNC110  # a few turns of the loop
                 await asyncio.sleep(0)
         assert got[0].done_ns == done_ns

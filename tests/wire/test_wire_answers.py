@@ -29,7 +29,7 @@ def gzipped(body: str) -> bytes:
     return zlib.compress(body.encode(), wbits=31)
 
 
-NO_STREAM = "where an event stream was asked for"
+NO_STREAM = "where an event stream is needed"
 ANSWERS = {
     "429, OpenAI": Row(
         answer(OPENAI_429, "429 Too Many Requests"),
@@ -110,13 +110,13 @@ ANSWERS = {
     "200, a whole answer as JSON": Row(
         answer('{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'),
         "bad_stream",
-        f"a JSON body {NO_STREAM} (stream = true)",
+        f"a JSON body {NO_STREAM} (the request must say stream = true)",
     ),
     "200, broken JSON": Row(
         answer('{"choices":'), "bad_stream", f"a body that says it is JSON but is not, {NO_STREAM}"
     ),
     "200, JSON that is no object": Row(
-        answer("[1]"), "bad_stream", f"a JSON body {NO_STREAM} (stream = true)"
+        answer("[1]"), "bad_stream", f"a JSON body {NO_STREAM} (the request must say stream = true)"
     ),
     "201 is a success": Row(stream("a").replace(b"200 OK", b"201 Created"), "ok", None, 201),
     "no content type": Row(stream("a").replace(b"Content-Type: text/event-stream\r\n", b""), "ok", None),

@@ -1,12 +1,15 @@
-"""The head of a target's requests, and the care taken of its secrets."""
+"""What a request carries: its body, its head, and the care taken of secrets."""
 
+import json
 from typing import Any
 
 import pytest
 
 from loadgen.errors import ScenarioError
-from loadgen.scenario.model import FromEnv, Target
+from loadgen.scenario.model import FromEnv, SessionKey, Target
+from loadgen.wire.endpoints import ENDPOINTS
 from loadgen.wire.request import RequestHead, request_head
+from loadgen.workload.prompt import Prompt
 
 SECRET = "sk-verysecret"
 
@@ -125,3 +128,111 @@ def test_secrets_are_blanked_out(said: str, shown: str) -> None:
     environ = {"A": SECRET, "B": f"{SECRET}-and-more", "C": "abc", "D": "b &c"}
     headers = {f"x-{name}": FromEnv(name) for name in environ}
     assert head_of(environ, headers=headers).redact(said) == shown
+
+
+# bodies
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+PLAIN = {
+    "model": "m",
+    "messages": MESSAGES,
+    "stream": True,
+    "stream_options": {"include_usage": True},
+}
+
+
+def body_of(prompt: dict[str, Any], **target: Any) -> Any:
+    row = Target(name="t", model="m", **target)
+    made = Prompt(**({"messages": MESSAGES, "task": "t"} | prompt))
+    return json.loads(ENDPOINTS["chat"].body(row, made))
+
+
+TOOLS = [{"type": "function", "function": {"name": "f"}}]
+EXACT = {"asked_output_tokens": 8, "exact_output": True}
+RAW = {"messages": [{"role": "user", "content": "raw"}], "temperature": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "target", "body"),
+    [
+        pytest.param({}, {}, PLAIN, id="plain"),
+        pytest.param({"asked_output_tokens": 8}, {}, PLAIN | {"max_tokens": 8}, id="cap"),
+        pytest.param(
+            EXACT, {}, PLAIN | {"max_tokens": 8, "min_tokens": 8, "ignore_eos": True}, id="exactly so many"
+        ),
+        pytest.param({"exact_output": True}, {}, PLAIN, id="exactly nothing asked"),
+        pytest.param(
+            EXACT,
+            {"extra_body": {"max_completion_tokens": 5}},
+            PLAIN | {"max_completion_tokens": 5, "min_tokens": 5, "ignore_eos": True},
+            id="never more than the cap that goes out",
+        ),
+        pytest.param(
+            EXACT,
+            {"extra_body": {"max_tokens": 5, "ignore_eos": False}},
+            PLAIN | {"max_tokens": 5, "min_tokens": 5, "ignore_eos": False},
+            id="extra_body lies over",
+        ),
+        pytest.param({"tools": TOOLS}, {}, PLAIN | {"tools": TOOLS}, id="tools"),
+        pytest.param(
+            {"session_id": "s1"},
+            {"session": SessionKey(field="user")},
+            PLAIN | {"user": "s1"},
+            id="session in a field",
+        ),
+        pytest.param({"session_id": "s1"}, {}, PLAIN, id="session nobody wants"),
+        pytest.param({"session_id": "s1"}, {"session": SessionKey(header="x")}, PLAIN, id="not in a header"),
+        pytest.param({}, {"session": SessionKey(field="user")}, PLAIN, id="no session"),
+        pytest.param({"body": RAW}, {}, {"model": "m"} | RAW, id="verbatim, without a model"),
+        pytest.param(
+            {"body": RAW | {"model": "theirs"}, "session_id": "s1", "tools": TOOLS} | EXACT,
+            {"session": SessionKey(field="user")},
+            RAW | {"model": "theirs"},
+            id="verbatim, nothing added",
+        ),
+        pytest.param(
+            {"body": RAW},
+            {"extra_body": {"stream": True, "temperature": 0}},
+            RAW | {"model": "m", "stream": True, "temperature": 0},
+            id="verbatim, extra_body lies over",
+        ),
+    ],
+)
+def test_the_body_of_a_request(prompt: dict[str, Any], target: dict[str, Any], body: Any) -> None:
+    assert body_of(prompt, **target) == body
+
+
+def test_a_verbatim_body_keeps_its_order() -> None:
+    body = {"top_p": 1, "messages": [], "model": "x", "é": [1.5, None]}
+    row = Target(name="t", model="m")
+    sent = ENDPOINTS["chat"].body(row, Prompt(messages=[], task="t", body=body))
+    assert sent == json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+# the session's header
+
+
+@pytest.mark.parametrize(
+    ("session_id", "value"),
+    [
+        ("user-7/a_b.c~d", "user-7/a_b.c~d"),
+        ('{"user": "a,b"}', '{"user":%20"a,b"}'),
+        ("a\r\nX-Evil: 1", "a%0D%0AX-Evil:%201"),
+        ("100%", "100%25"),
+        ("Zoë 漢", "Zo%C3%AB%20%E6%BC%A2"),
+    ],
+)
+def test_a_session_goes_into_its_header(session_id: str, value: str) -> None:
+    head = head_of(session=SessionKey(header="X-Session"))
+    assert head.request(b"{}", session_id) == head.head + f"2\r\nX-Session: {value}\r\n\r\n{{}}".encode()
+    assert head.request(b"{}") == head.head + b"2\r\n\r\n{}"
+
+
+def test_no_header_says_a_session_where_the_target_has_none() -> None:
+    head = head_of(session=SessionKey(field="user"))
+    assert head.request(b"{}", "s1") == head.head + b"2\r\n\r\n{}"
+
+
+def test_the_session_takes_the_place_of_a_header_of_its_name() -> None:
+    head = head_of(session=SessionKey(header="X-Session"), headers={"x-session": "fixed"})
+    assert "fixed" not in head.head.decode()
