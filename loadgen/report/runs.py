@@ -5,6 +5,7 @@ from typing import Final
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -15,30 +16,81 @@ from loadgen.units import format_number
 
 _STYLES: Final = {"valid": "green", "suspect": "yellow", "invalid": "red", "incomplete": "dim"}
 _LATEST: Final = "*"
+_UNBOUNDED: Final = 1000  # columns
 
 
 def print_runs(runs: Sequence[RunSummary], console: Console | None = None) -> None:
-    """Print saved runs, one a line; console: where (None: standard output)."""
+    """Print saved runs, one a line; console: where (None: standard output).
+
+    Where names are too long for that, each run has its scenario and targets on a line above it.
+    """
     console = console or standard_output()
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("scenario", overflow="fold")
-    # the id is what the user copies: never cut
-    table.add_column("run", no_wrap=True, min_width=max((len(r.id) + 2 for r in runs), default=0))
+    table = _table()
+    table.add_column("scenario", no_wrap=True)
+    _add_figures(table)
+    table.add_column("targets", no_wrap=True)
+    for run in runs:
+        table.add_row(clean(run.scenario), *_figures(run), _targets(run))
+    unbounded = console.options.update(width=_UNBOUNDED)
+    if console.measure(table, options=unbounded).maximum <= console.width:
+        console.print(table, highlight=False)
+    else:
+        _print_two_lines(runs, console)
+    notes = [f"{_LATEST} latest"] if any(run.latest for run in runs) else []
+    if any(run.verdict == "incomplete" for run in runs):
+        notes.append("incomplete: killed or still running; `loadgen report` writes what there is")
+    for note in notes:
+        console.print(Text(note, "dim"))
+
+
+def _print_two_lines(runs: Sequence[RunSummary], console: Console) -> None:
+    figures = _table()
+    _add_figures(figures)
+    for run in runs:
+        figures.add_row(*_figures(run))
+    # one table, so that its columns stand in line; printed row by row between the names
+    with console.capture() as captured:
+        console.print(Padding(figures, (0, 0, 0, 2), expand=False), highlight=False)
+    head, rule, *rows = map(Text.from_ansi, captured.get().rstrip("\n").split("\n"))
+    lines = [head, rule]
+    for run, row in zip(runs, rows, strict=True):
+        lines += [Text(f"{clean(run.scenario)}: ").append(_targets(run)), row]
+    for line in lines:
+        line.rstrip()
+        console.print(
+            line, soft_wrap=True, highlight=False
+        )  # a name is never broken: it is there to be copied
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+
+
+def _add_figures(table: Table) -> None:
+    table.add_column("run", no_wrap=True)  # the id is what the user copies: never cut
     table.add_column("verdict", no_wrap=True)
     table.add_column("requests", justify="right", no_wrap=True)
     table.add_column("s", justify="right", no_wrap=True)
-    table.add_column("targets", overflow="fold")
-    for run in runs:
-        mark = f" {_LATEST}" if run.latest else ""
-        targets = ", ".join(clean(name) for name in run.targets) or NOTHING
-        table.add_row(
-            clean(run.scenario),
-            Text(clean(run.id) + mark),
-            Text(run.verdict, _STYLES.get(run.verdict, "red")),
-            NOTHING if run.requests is None else f"{run.requests:,}",
-            NOTHING if run.duration_s is None else format_number(run.duration_s),
-            Text(targets + (" SIMULATED" if run.simulated else "")),
-        )
-    console.print(table, highlight=False)
-    if any(run.latest for run in runs):
-        console.print(Text(f"{_LATEST} latest", "dim"))
+
+
+def _figures(run: RunSummary) -> tuple[Text, ...]:
+    return (
+        Text(clean(run.id) + (f" {_LATEST}" if run.latest else "")),
+        Text(_ended(run), _STYLES.get(run.verdict, "red")),
+        Text(NOTHING if run.requests is None else f"{run.requests:,}"),
+        Text(NOTHING if run.duration_s is None else format_number(run.duration_s)),
+    )
+
+
+def _ended(run: RunSummary) -> str:
+    """The verdict, and how the run ended where that was not by itself."""
+    if run.verdict == "incomplete":
+        return run.verdict
+    if not run.complete:
+        return f"{run.verdict}, killed"
+    return f"{run.verdict}, interrupted" if run.interrupted else run.verdict
+
+
+def _targets(run: RunSummary) -> Text:
+    names = ", ".join(clean(name) for name in run.targets) or NOTHING
+    return Text(names + (" SIMULATED" if run.simulated else ""))

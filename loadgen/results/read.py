@@ -50,6 +50,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     """One line of `loadgen runs`. verdict: "incomplete" for a run without a readable report.json.
 
     started_at: ISO 8601, UTC. requests: begun in the window, of all targets. duration_s: of the whole run.
+    interrupted: stopped by the user. complete: false for a run that was killed, or that is still going on.
     """
 
     scenario: str
@@ -62,6 +63,8 @@ class RunSummary(msgspec.Struct, frozen=True):
     verdict: str
     requests: int | None
     duration_s: float | None
+    interrupted: bool = False
+    complete: bool = False
 
 
 def open_run(path: Path) -> SavedRun:
@@ -245,6 +248,8 @@ class _GlanceRun(msgspec.Struct):
     started_at: str
     wall_s: float
     simulated: bool = False
+    interrupted: bool = False
+    complete: bool = False
 
 
 class _GlanceRequests(msgspec.Struct):
@@ -280,6 +285,8 @@ def _summary(folder: Path) -> RunSummary:
         verdict=glance.verdict.state if glance else "incomplete",
         requests=sum(sent) if sent else None,
         duration_s=glance.run.wall_s if glance else None,
+        interrupted=glance.run.interrupted if glance else False,
+        complete=glance.run.complete if glance else False,
     )
 
 

@@ -156,6 +156,7 @@ def test_runs_are_listed_newest_first_with_latest(tmp_path: Path, make_run: Call
         f"coding {killed.name} incomplete - 24.3 gpt-5.5",
         f"chat {other.name} * valid 50 24.3 gpt-5.5",
         "* latest",
+        "incomplete: killed or still running; `loadgen report` writes what there is",
     ]
 
 
