@@ -117,7 +117,7 @@ class _Run:
         self.begin_s = begin_s
         self.heads = [request_head(t, f"targets[{i}]") for i, t in enumerate(targets)]
         self.prompts = open_prompts(scenario.workloads, scenario.seed)
-        self.plan = build(scenario, self.prompts.contents_digest)
+        self.plan = build(scenario, self.prompts)
         check_descriptors(self.plan, targets)
         self.facts = tuple(
             TargetFacts(t.name, t.model, t.base_url or "", t.endpoint, given.base_url is None, t.insecure)
@@ -166,7 +166,7 @@ class _Run:
         """What a report needs beside the samples, as of now."""
         runner, folder = self.runner, self.folder
         assert folder is not None  # noqa: S101  # made before
-        start, end = (self.plan.warmup_ns, None) if runner is None else runner.window_ns
+        start, end = (self.plan.levels[0].window_ns[0], None) if runner is None else runner.window_ns
         wall_s = time.perf_counter() - self.begin_s
         run = Run(
             id=folder.id,

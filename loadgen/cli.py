@@ -51,6 +51,7 @@ def _scenario_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--api-key-env", metavar="VAR", help="Variable that holds the key."),
         click.option("--concurrency", metavar="N", help="Sessions at any time, for each target."),
+        click.option("--rate", metavar="R", help="Sessions that arrive, like 20/s, for each target."),
         click.option("--requests", metavar="N", help="Sessions in the window, for each target."),
         click.option("--duration", metavar="D", help="Length of the window, like 30s."),
         click.option("--warmup", metavar="D", help="Time before the window opens."),
@@ -132,7 +133,7 @@ def check(scenario: Path | None, schema: bool, **options: Any) -> None:
 
     loaded = _load(scenario, **options)
     prompts = open_prompts([decide_salt(w) for w in loaded.workloads], loaded.seed)
-    click.echo(preview(loaded, build(loaded, prompts.contents_digest), prompts))
+    click.echo(preview(loaded, build(loaded, prompts), prompts))
 
 
 @main.command()

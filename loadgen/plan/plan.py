@@ -1,90 +1,180 @@
-"""The schedule of a run, laid down before it begins.
+"""The schedule of a run, laid down before it begins and never moved.
 
-Closed loop: `concurrency` places a target. Each place begins its first session at a planned time and its
-next one in the moment the former ends, so only the first starts are laid down. A target's sessions are
-numbered in the order in which they begin, and the number decides the prompt: all targets get the same ones.
+Closed loop: `concurrency` or `users` places a target. Each place begins its first session at a planned time
+and its next one in the moment the former ends, so only the first starts are laid down. Open loop: every
+arrival is laid down, the same for all targets. A target's sessions are numbered in the order in which they
+begin, and the number decides the prompt: all targets get the same ones.
 """
 
 import hashlib
+from bisect import bisect_right
 from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.plan import places
 from loadgen.scenario.model import Scenario
+from loadgen.scenario.traffic import Load, Mode
+from loadgen.workload.prompt import Int64s, Prompts
+
+FOREVER: Final = places.FOREVER
+_CLOSED: Final = ("concurrency", "users", "one_at_a_time")
+_EMPTY: Final = np.empty(0, dtype=np.int64)
+_START: Final = attrgetter("start_ns")
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One load in a run, with a warm-up and a window of its own; times are ns from the run's epoch.
+
+    label: "8" or "20/s"; "" where the run has one level. value: places, users or sessions a second; the size
+    of a burst; 0 where there is no one value (stages, a trace). start_ns: its first session may begin; the
+    level before it ends then. window_ns: (start_ns + warm-up, end); end None: the count alone ends it.
+    """
+
+    label: str
+    value: float
+    start_ns: int
+    window_ns: tuple[int, int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is going to happen; all times are ns from the run's epoch.
 
-    when_ns, place, target: shape (starts,), int64: when each place of each target begins, in order of time;
-    targets take turns in going first, so that drift and order hit all alike.
+    levels: at least one; one ends where the next starts.
+    when_ns: sorted, int64. Closed loop, shape (starts,): when places begin. Open loop, shape (arrivals,):
+    when sessions arrive, at every target.
+    until_ns, place, target: closed loop, shape (starts,): a place begins no session from until_ns on
+    (FOREVER: to the window's end); targets take turns in going first, so that drift and order hit all alike.
+    A place that goes and comes again is there twice. Open loop: empty.
+    session: open loop: the session of each arrival where arrival i is not first_session + i * stride.
     first_session, stride: a target's sessions are numbered first_session, first_session + stride, ...
-    requests: how many sessions of the window each target gets at most.
-    window_ns: length of the window; None when the count alone ends it.
+    requests: how many sessions of a level's window each target gets at most.
+    knots_ns, knots_per_s: the planned rate of an open loop, straight between its knots (two at one instant:
+    a step); empty for a burst, a trace and a closed loop.
+    digest: hex SHA-256 of all that decides the load and the words.
     """
 
-    when_ns: NDArray[np.int64]
-    place: NDArray[np.int64]
-    target: NDArray[np.int64]
+    mode: Mode
+    levels: tuple[Level, ...]
+    when_ns: Int64s
+    until_ns: Int64s
+    place: Int64s
+    target: Int64s
+    session: Int64s | None
     targets: int
     first_session: int
     stride: int
     ramp_ns: int
-    warmup_ns: int
-    window_ns: int | None
     grace_ns: int
     requests: int | None
+    knots_ns: Int64s
+    knots_per_s: NDArray[np.float64]
     digest: str
 
     @property
+    def open_loop(self) -> bool:
+        """Whether sessions arrive by the schedule, whatever becomes of those before them."""
+        return self.mode not in _CLOSED
+
+    @property
     def places(self) -> int:
-        """Sessions at any one time, over all targets."""
-        return len(self.when_ns)
+        """Closed loop: the most places at any one time, over all targets. Open loop: 0, nothing bounds it."""
+        return 0 if not len(self.place) else (int(self.place.max()) + 1) * self.targets
+
+    def phase(self, intended_ns: int) -> tuple[int, str] | None:
+        """Return the number of the level and "warmup" or "measure"; None after the last window."""
+        number = max(0, bisect_right(self.levels, intended_ns, key=_START) - 1)
+        begin, end = self.levels[number].window_ns
+        if intended_ns < begin:
+            return number, "warmup"
+        return (number, "measure") if end is None or intended_ns < end else None
 
     def shard(self, i: int, n: int) -> "Plan":
-        """Part i of n: every n-th place, session and counted request; all parts together are the plan."""
+        """Part i of n: every n-th place, session and counted request; all parts together are the plan.
+
+        With fewer places than parts, the parts without a place have nothing to do, and no share in the count.
+        """
+        if self.open_loop:
+            return self._shard_of_arrivals(i, n)
+        n = min(n, max(1, self.places // self.targets))
         mine = self.place % n == i
-        requests = None if self.requests is None else len(range(i, self.requests, n))
         return replace(
             self,
             when_ns=self.when_ns[mine],
+            until_ns=self.until_ns[mine],
             place=self.place[mine] // n,
             target=self.target[mine],
             first_session=self.first_session + i * self.stride,
             stride=self.stride * n,
-            requests=requests,
+            requests=None if self.requests is None else len(range(i, self.requests, n)) if i < n else 0,
+        )
+
+    def _shard_of_arrivals(self, i: int, n: int) -> "Plan":
+        counted = None
+        if self.requests is not None:
+            # the counted ones of a level follow each other, beginning anywhere in the turns of the parts
+            begins = np.searchsorted(self.when_ns, [level.window_ns[0] for level in self.levels])
+            counted = max(len(range((i - int(first)) % n, self.requests, n)) for first in begins)
+        return replace(
+            self,
+            when_ns=self.when_ns[i::n],
+            session=None if self.session is None else self.session[i::n],
+            first_session=self.first_session + i * self.stride,
+            stride=self.stride * n,
+            knots_per_s=self.knots_per_s / n,
+            requests=counted,
         )
 
 
-def build(scenario: Scenario, contents_digest: str) -> Plan:
-    """Lay down the plan of a closed loop.
+def build(scenario: Scenario, prompts: Prompts) -> Plan:
+    """Lay down the plan: of (scenario, its seed, the prompts) alone, the same to the byte every time.
 
-    contents_digest: hex digest of what the prompts are made of; it enters the plan's digest together with
-    everything in the scenario that decides what is sent, but not the salt.
+    Raises:
+        ScenarioError: nothing would arrive, or more than a plan can hold.
     """
-    load, count = scenario.load, len(scenario.targets)
-    places = int(load.concurrency or 1)
+    load, targets = scenario.load, len(scenario.targets)
+    levels = _levels(load)
+    counts = [1 if load.mode == "one_at_a_time" else int(level.value) for level in levels]
     if load.requests is not None and not load.warmup_ns:
-        places = min(places, int(load.requests))  # further places would never get a request
-    place = np.repeat(np.arange(places, dtype=np.int64), count)
-    turn = np.tile(np.arange(count, dtype=np.int64), places)
+        counts = [min(n, int(load.requests)) for n in counts]  # further places would never get a request
+    starts = places.lay_out(counts, [level.start_ns for level in levels], int(load.ramp_ns), targets)
     return Plan(
-        when_ns=place * int(load.ramp_ns) // places,
-        place=place,
-        target=(turn + place) % count,
-        targets=count,
+        mode=load.mode,
+        levels=levels,
+        when_ns=starts.when_ns,
+        until_ns=starts.until_ns,
+        place=starts.place,
+        target=starts.target,
+        session=None,
+        targets=targets,
         first_session=0,
         stride=1,
         ramp_ns=int(load.ramp_ns),
-        warmup_ns=int(load.warmup_ns),
-        window_ns=None if load.duration_ns is None else int(load.duration_ns),
         grace_ns=int(load.grace_ns),
         requests=None if load.requests is None else int(load.requests),
-        digest=_digest(scenario, contents_digest),
+        knots_ns=_EMPTY,
+        knots_per_s=np.empty(0),
+        digest=_digest(scenario, prompts.contents_digest),
     )
+
+
+def _levels(load: Load) -> tuple[Level, ...]:
+    """The levels of concurrency, users or rate, one after the other, each with its warm-up and duration."""
+    values: tuple[float, ...] = load.levels or (load.concurrency or load.users or load.rate_per_s or 1,)
+    levels, start = [], 0
+    for value in values:
+        begin = start + int(load.warmup_ns)
+        end = None if load.duration_ns is None else begin + int(load.duration_ns)
+        label = "" if len(values) == 1 else f"{value:g}/s" if load.mode == "rate" else f"{value:g}"
+        levels.append(Level(label, float(value), start, (begin, end)))
+        start = begin if end is None else end
+    return tuple(levels)
 
 
 def _digest(scenario: Scenario, contents_digest: str) -> str:
@@ -92,11 +182,16 @@ def _digest(scenario: Scenario, contents_digest: str) -> str:
     decisive = (
         scenario.seed,
         [
-            msgspec.structs.replace(w, salt=bool(w.salt), file=None, chars_per_token=None)
+            msgspec.structs.replace(w, salt=bool(w.salt), file=None, tokenizer=None, chars_per_token=None)
             for w in scenario.workloads
         ],
         scenario.load,
-        [(t.endpoint, t.extra_body) for t in scenario.targets],
+        [(t.endpoint, t.extra_body, t.session, t.context_tokens) for t in scenario.targets],
         contents_digest,
     )
-    return hashlib.sha256(msgspec.json.encode(decisive, enc_hook=int, order="sorted")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(decisive, enc_hook=_plain, order="sorted")).hexdigest()
+
+
+def _plain(value: Any) -> object:
+    """Counts, durations, rates and shares are numbers of types of their own."""
+    return float(value) if isinstance(value, float) else int(value)
