@@ -107,8 +107,8 @@ def run(scenario: Path, out: Path, no_probe: bool, quiet: bool, as_json: bool, *
         from loadgen.report.table import print_report  # noqa: PLC0415 - rich is needed at the end only
 
         print_report(result.report)
-        if not quiet:
-            click.echo(f"{result.folder}", err=True)
+    if not quiet:
+        click.echo(f"{result.folder}", err=True)
     raise SystemExit(result.exit_code)
 
 

@@ -26,6 +26,8 @@ class Problem:
 
     def __str__(self) -> str:
         head = f"{self.place}: {self.what}" if self.place else self.what
+        if self.remedy and not head.endswith("..."):
+            head = head.removesuffix(".")  # the words of a server often end in one
         text = f"{head}; {self.remedy}" if self.remedy else head
         return " ".join(text.split())
 

@@ -40,13 +40,14 @@ def test_the_table_and_the_folder(tmp_path: Path) -> None:
     }
 
 
-def test_json_is_the_report_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)], ids=["folder on standard error", "quiet"])
+def test_json_is_the_report_and_nothing_else(tmp_path: Path, quiet: tuple[str, ...]) -> None:
     with Endpoint(lambda _: stream()) as endpoint:
         path = write_scenario(tmp_path, target("a", endpoint.base_url), load=TEN)
-        done = loadgen("run", path, "--out", tmp_path / "out", "--json", "--quiet")
+        done = loadgen("run", path, "--out", tmp_path / "out", "--json", *quiet)
     run = only_run(tmp_path / "out")
     assert ended_well(done.returncode, tmp_path / "out")
-    assert done.stderr == ""
+    assert done.stderr == ("" if quiet else f"{run}\n")
     assert done.stdout == (run / "report.json").read_text("utf-8")
     assert not json.loads(done.stdout)["run"]["simulated"]
 

@@ -36,6 +36,11 @@ def test_instants() -> None:
     assert set(names("in samples.jsonl")) == fields
 
 
+def test_fields_of_a_sample() -> None:
+    others = set(Sample.__struct_fields__) - set(names("in samples.jsonl"))
+    assert set(names("key in samples.jsonl")) == others
+
+
 def test_outcomes() -> None:
     assert sorted(names("outcome")) == sorted(OUTCOMES)
 

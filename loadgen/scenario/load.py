@@ -111,10 +111,14 @@ def _check_names(raw: dict[str, Any], r: Reading) -> None:
 def _problem(mistake: Mistake, applied: Applied) -> Problem:
     """Name as the place what the user wrote: the option that set the key, else the key."""
     places = applied.places | applied.made if mistake.unknown else applied.places
-    place = text_of(mistake.at)
+    place, remedy = text_of(mistake.at), mistake.remedy
     for n in range(len(mistake.at), 0, -1):
         if label := places.get(mistake.at[:n]):
             rest = text_of(mistake.at[n:])
             place = label + ("." if rest and not rest.startswith("[") else "") + rest
+            if label.startswith("--set ") and remedy == "write it in quotes":
+                remedy = (
+                    f"""write it in two kinds of quotes: {place}='"..."' (a shell takes one of them away)"""
+                )
             break
-    return Problem(place, mistake.what, mistake.remedy)
+    return Problem(place, mistake.what, remedy)

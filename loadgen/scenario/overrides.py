@@ -50,7 +50,11 @@ def parse_set(text: str) -> tuple[str, object]:
     if name.strip() or not equals:
         what = f"has no = after {text_of(key)}"
         raise ScenarioError(f"--set {text_of(key)}", what, "write it like --set load.concurrency=20")
-    return text.strip().removesuffix(rest).strip(), _toml_or_text(value.strip())
+    name, value = text.strip().removesuffix(rest).strip(), value.strip()
+    found = _toml_or_text(value)
+    # labels are text, also build=7: quotes around it would be eaten by the shell
+    is_label = key[:2] == ("report", "labels") and len(key) > 2
+    return name, value if is_label and not isinstance(found, str) else found
 
 
 def _toml_or_text(text: str) -> object:

@@ -84,6 +84,9 @@ def test_what_is_no_set_is_refused(text: str, says: str) -> None:
         ("load.warmup=0", lambda s: s.load.warmup_ns, 0),
         ("workload.output_tokens=7", lambda s: s.workload.output_tokens.value, 7),
         ("report.labels.build=abc", lambda s: s.report.labels, {"build": "abc"}),
+        ("report.labels.build=007", lambda s: s.report.labels, {"build": "007"}),
+        ("report.labels.nightly=true", lambda s: s.report.labels, {"nightly": "true"}),
+        ('report.labels.build="7"', lambda s: s.report.labels, {"build": "7"}),
         ("targets[1].model=x", lambda s: s.targets[1].model, "x"),
         ("targets.ours.model=x", lambda s: s.targets[1].model, "x"),
         ("targets.gpt-5.5.timeouts.connect=1s", lambda s: s.targets[0].timeouts.connect_ns, 10**9),
@@ -118,6 +121,10 @@ def test_a_set_is_in_the_scenario(path: Path, text: str, read: Any, value: objec
         (
             "targets[0].headers[0]=x",
             "--set targets[0].headers[0]: targets[0].headers is not set, so it has no [0]",
+        ),
+        (
+            "targets.ours.model=7",
+            "--set targets.ours.model: 7 is not a string; write it in two kinds of quotes: --set targets",
         ),
         ("name.x=1", "--set name.x: name is not a table, so it has no key x"),
         ("name[0]=1", "--set name[0]: name is not a list, so it has no [0]"),
