@@ -3,6 +3,7 @@
 A duration is an `int` of nanoseconds everywhere inside the program; a count is an `int`.
 """
 
+import math
 import re
 from decimal import Decimal
 from typing import Final
@@ -27,9 +28,11 @@ _NUMBER: Final = r"([0-9]+(?:\.[0-9]+)?)\s*([kMBG]?)"
 MOST_PER_S: Final = 10_000_000.0
 LONGEST_NS: Final = 7 * 24 * 3600 * NS_PER_S
 
-# What the two parsers below accept, for a JSON Schema.
+# What the parsers below accept, for a JSON Schema.
 DURATION_PATTERN: Final = rf"^\s*(0|({_DURATION_PART}\s*)+)$"
 COUNT_PATTERN: Final = rf"^\s*{_NUMBER}\s*$"
+RATE_PATTERN: Final = rf"^\s*{_NUMBER}\s*/\s*(s|min|m|h)\s*$"
+SHARE_PATTERN: Final = r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$"
 
 
 def parse_duration(text: str) -> int:
@@ -79,7 +82,7 @@ def parse_count(value: str | float) -> int:
 
 
 def parse_rate(value: str | float) -> float:
-    """Read a rate as a number a second: `"20/s"`, `"300/min"`, `"1k/s"`, `"3600/h"`; a bare number is a second's.
+    """Read a rate as a number a second: `"20/s"`, `"300/min"`, `"1k/s"`; a bare number is a second's.
 
     Raises:
         ValueError: not a rate, negative, or beyond any machine; the text says which.
@@ -90,9 +93,11 @@ def parse_rate(value: str | float) -> float:
             raise ValueError('is not a rate; write it like "20/s" or "300/min"')
         number = float(Decimal(match[1] + match[2]) * _COUNT[match[3]] * NS_PER_S / _DURATION_NS[match[4]])
     else:
-        number = float(value)
-    if not 0 <= number <= MOST_PER_S:  # NaN too
-        raise ValueError('is negative; write it like "20/s"' if number < 0 else "is beyond any machine")
+        number = _float(value, 'is not a rate; write it like "20/s" or "300/min"')
+    if number < 0:
+        raise ValueError('is negative; write it like "20/s"')
+    if number > MOST_PER_S:
+        raise ValueError(f'is beyond any machine; write at most "{MOST_PER_S:.0f}/s"')
     return number
 
 
@@ -108,9 +113,20 @@ def parse_share(value: str | float) -> float:
             raise ValueError('is not a share; write it like "5%" or 0.05')
         number = float(Decimal(match[1]) / 100)
     else:
-        number = float(value)
+        number = _float(value, 'is not a share; write it like "5%" or 0.05')
     if not 0 <= number <= 1:
         raise ValueError('is not between 0 and 100 %; write it like "5%" or 0.05')
+    return number
+
+
+def _float(value: float, otherwise: str) -> float:
+    """Return a number as a float; infinite where it is too large for one. Raises ValueError for NaN."""
+    try:
+        number = float(value)
+    except OverflowError:  # an int of 309 digits
+        return math.inf if value > 0 else -math.inf
+    if math.isnan(number):
+        raise ValueError(otherwise)
     return number
 
 

@@ -6,16 +6,31 @@ import msgspec
 import tomli_w
 
 from loadgen.scenario.model import Scenario
-from loadgen.scenario.traffic import Level, Rate, RateOrZero, Share
+from loadgen.scenario.traffic import ONLY_WITH, Level, Load, Rate, RateOrZero, Share
 from loadgen.units import format_duration, format_rate
 
 
 def to_toml(scenario: Scenario) -> str:
     """Write every key that has a value, defaults included; `load` reads an equal Scenario back.
 
-    Durations are text in their exact form, paths absolute, `{ env = "NAME" }` stays a reference.
+    Left out is what says nothing with this way to load. Durations are text in their exact form, paths
+    absolute, `{ env = "NAME" }` stays a reference.
     """
-    return tomli_w.dumps(plain(scenario))
+    table = plain(scenario)
+    _tidy_load(scenario.load, table["load"])
+    if len(scenario.workloads) == 1:
+        (table["workload"],) = table["workload"]
+    return tomli_w.dumps(table)
+
+
+def _tidy_load(load: Load, table: dict[str, Any]) -> None:
+    for key, modes in ONLY_WITH.items():
+        if load.mode not in modes:
+            table.pop(key, None)
+    if not load.one_at_a_time:
+        del table["one_at_a_time"]
+    if load.levels:
+        table["levels"] = [format_rate(n) if load.mode == "rate" else int(n) for n in load.levels]
 
 
 def plain(value: Any) -> Any:

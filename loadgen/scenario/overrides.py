@@ -8,19 +8,22 @@ import datetime as dt
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from loadgen.errors import Problem, ScenarioError
 from loadgen.scenario.keys import Key, parse, text_of
+from loadgen.scenario.traffic import ONLY_WITH, Mode
 
 _KEYS: Final[dict[str, Key]] = {
     "--concurrency": ("load", "concurrency"),
+    "--rate": ("load", "rate"),
     "--requests": ("load", "requests"),
     "--duration": ("load", "duration"),
     "--warmup": ("load", "warmup"),
     "--ramp": ("load", "ramp"),
     "--seed": ("seed",),
 }
+_WAYS: Final[dict[str | int, Mode]] = {mode: mode for mode in get_args(Mode)}
 _KEYS_OF_TARGETS: Final = {"--base-url": "base_url", "--api-key-env": "api_key_env"}
 
 
@@ -74,6 +77,7 @@ def from_options(
     model: Sequence[str] = (),
     api_key_env: str | None = None,
     concurrency: int | str | None = None,
+    rate: float | str | None = None,
     requests: int | str | None = None,
     duration: str | None = None,
     warmup: str | None = None,
@@ -90,6 +94,7 @@ def from_options(
         "--base-url": base_url,
         "--api-key-env": api_key_env,
         "--concurrency": concurrency,
+        "--rate": rate,
         "--requests": requests,
         "--duration": duration,
         "--warmup": warmup,
@@ -100,7 +105,10 @@ def from_options(
 
 
 def apply(raw: dict[str, Any], overrides: Sequence[tuple[str, object]]) -> Applied:
-    """Change the raw tables of a scenario, in order, making the tables that are missing."""
+    """Change the raw tables of a scenario, in order, making the tables that are missing.
+
+    A key that says how to load takes the place of the file's, with all that only fits that.
+    """
     applied = Applied()
     for name, value in overrides:
         if name == "--model" and isinstance(value, list | tuple):
@@ -163,9 +171,19 @@ def _set(raw: dict[str, Any], key: Key, value: object, place: str, applied: Appl
                     box[part] = {}
                     applied.made[done] = place
                 box = box[part]
+        if key[0] == "load" and len(key) > 1 and key[1] in _WAYS and value is not False:
+            _make_room(raw["load"], _WAYS[key[1]], applied)
     except ValueError as error:
         what, _, remedy = str(error).partition("; ")
         applied.problems.append(Problem(place, what, remedy))
+
+
+def _make_room(load: dict[str, Any], way: Mode, applied: Applied) -> None:
+    """Drop what the file says of another way to load; what another override says stays, and may clash."""
+    asked = {key[1] for key in applied.places if key[0] == "load" and len(key) > 1}
+    for name in set(load) - asked - {way}:
+        if name in _WAYS or name == "levels" or way not in ONLY_WITH.get(name, (way,)):
+            del load[name]
 
 
 def _check_step(box: object, done: Key, part: str | int) -> None:

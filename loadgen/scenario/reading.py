@@ -3,8 +3,6 @@
 import datetime as dt
 import json
 import math
-import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +10,30 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import NODEFAULT, inspect
 
-from loadgen.scenario.keys import Key, nearest
-from loadgen.scenario.lengths import Constant, ConstantTime, Count, Duration, FilePath, Tokens
-from loadgen.scenario.traffic import Level, Rate, RateOrZero, Share
-from loadgen.units import parse_count, parse_duration, parse_rate, parse_share
+from loadgen.scenario.keys import Key, nearest, text_of
+from loadgen.scenario.lengths import Constant, Count, Duration, Tokens
+from loadgen.scenario.traffic import Rate, RateOrZero, Share
+from loadgen.scenario.values import read_value
 
 BAD: Final = object()  # stands for a value that was reported as a mistake; none gets out of `load`
 
-_MOST: Final = {Count: 1_000_000_000, Tokens: 100_000_000}
+_EXAMPLES: Final = {
+    "lengths": 'write 220, "1.5k" or { kind = "uniform", min = 16, max = 96 }',
+    "times": 'write "2s" or { kind = "lognormal", median = "5s", p95 = "30s" }',
+}
 
-_ONE_OR_MANY: Final = frozenset({"workload", "until"})  # a table, or a list of tables
+_EXAMPLES_OF: Final[dict[type, str]] = {
+    Tokens: "220",
+    Count: "100",
+    Duration: '"30s"',
+    Rate: '"20/s"',
+    RateOrZero: '"20/s"',
+    Share: '"5%"',
+}
+
+ONE_OR_MANY: Final = frozenset({"workload", "until"})  # a table, or a list of tables
+
+_MOST_AT_ONCE: Final = 1_000_000
 
 # A key written in the wrong place must not end up in a message: values of these are never shown.
 _SECRET: Final = frozenset({"api_key_env", "env", "headers", "query"})
@@ -52,6 +64,17 @@ class Reading:
         """Note a mistake; return BAD."""
         self.mistakes.append(Mistake(at, what, remedy))
         return BAD
+
+    def check_file(self, path: str, at: Key) -> None:
+        """Note a mistake unless `path` is a file."""
+        if not Path(path).is_file():
+            what = "is a directory, not a file" if Path(path).is_dir() else "does not exist"
+            self.wrong(at, f"{show(path)} {what}", "paths are relative to the scenario file")
+
+    def check_most(self, number: float | None, at: Key) -> None:
+        """Note a mistake of a number of things that are there at the same time."""
+        if number is not None and number > _MOST_AT_ONCE:
+            self.wrong_value(at, number, "is beyond any machine", f"write at most {_MOST_AT_ONCE:,}")
 
     def wrong_value(self, at: Key, value: object, what: str, remedy: str = "") -> Any:
         """Note a mistake of a value, showing it unless it could be a secret; return BAD."""
@@ -96,7 +119,7 @@ def read(kind: inspect.Type, value: Any, at: Key, r: Reading) -> Any:
         case inspect.AnyType():
             return _read_json(value, at, r)
     try:
-        return _read_leaf(kind, value, r.folder)
+        return read_value(kind, value, r.folder)
     except ValueError as error:
         what, _, remedy = str(error).partition("; ")
         return r.wrong_value(at, value, what, remedy)
@@ -136,31 +159,34 @@ def _read_union(kind: inspect.UnionType, value: Any, at: Key, r: Reading) -> Any
     structs = {k.tag: k for k in kinds if isinstance(k, inspect.StructType)}
     if len(kinds) == 1:
         return read(kinds[0], value, at, r)
-    if isinstance(value, dict) and structs:
-        if None in structs:
-            return read(structs[None], value, at, r)
-        tag = value.get("kind")
-        if isinstance(tag, str) and tag in structs:
-            return read(structs[tag], value, at, r)
-        choice = [str(t) for t in structs]
-        if tag is None:
-            return r.wrong((*at, "kind"), "is missing", nearest("", choice))
-        return r.wrong_value((*at, "kind"), tag, "is not a kind of lengths", nearest(str(tag), choice))
-    if any(k.cls is Constant for k in structs.values()):
-        if not isinstance(value, str | int | float) or isinstance(value, bool):
-            example = 'write 220, "1.5k" or { kind = "uniform", min = 16, max = 96 }'
-            return r.wrong_value(at, value, "is not a length", example)
-        number = read(inspect.CustomType(Tokens), value, at, r)
-        return number if number is BAD else Constant(number)
-    if any(k.cls is ConstantTime for k in structs.values()):
-        time_ns = read(inspect.CustomType(Duration), value, at, r)
-        return time_ns if time_ns is BAD else ConstantTime(time_ns)
+    if isinstance(value, dict) and None in structs:
+        return read(structs[None], value, at, r)
+    if "constant" in structs:
+        return _read_distribution(structs, value, at, r)
     for k in kinds:
         if isinstance(value, bool if isinstance(k, inspect.BoolType) else str):
             return read(k, value, at, r)
     if structs:
         return r.wrong_value(at, value, "is not a string", 'write it in quotes, or as { env = "NAME" }')
     return r.wrong_value(at, value, "is neither true, false nor a string")
+
+
+def _read_distribution(structs: Mapping[Any, inspect.StructType], value: Any, at: Key, r: Reading) -> Any:
+    """Read a length or a time: a table with its `kind`, or a plain value that is always the same."""
+    constant = structs["constant"].cls
+    noun, plain = ("lengths", Tokens) if constant is Constant else ("times", Duration)
+    if not isinstance(value, dict):
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            return r.wrong_value(at, value, f"is not one of {noun}", _EXAMPLES[noun])
+        number = read(inspect.CustomType(plain), value, at, r)
+        return number if number is BAD else constant(number)
+    tag = value.get("kind")
+    if isinstance(tag, str) and tag in structs:
+        return read(structs[tag], value, at, r)
+    choice = [str(t) for t in structs]
+    if tag is None:
+        return r.wrong((*at, "kind"), "is missing", nearest("", choice))
+    return r.wrong_value((*at, "kind"), tag, f"is not a kind of {noun}", nearest(str(tag), choice))
 
 
 def _read_dict(kind: inspect.DictType, table: Any, at: Key, r: Reading) -> Any:
@@ -171,15 +197,18 @@ def _read_dict(kind: inspect.DictType, table: Any, at: Key, r: Reading) -> Any:
 
 
 def _read_tuple(kind: inspect.VarTupleType, items: Any, at: Key, r: Reading) -> Any:
-    if isinstance(items, dict) and at[-1] in _ONE_OR_MANY:
+    if isinstance(items, dict) and at[-1] in ONE_OR_MANY:
         value = read(kind.item_type, items, at, r)  # its keys keep the places they have in the file
         return BAD if value is BAD else (value,)
     if isinstance(items, dict) and isinstance(kind.item_type, inspect.StructType):
-        return r.wrong(at, "is one table, not a list of tables", f"write [[{at[-1]}]], in two brackets")
+        name = text_of(tuple(part for part in at if isinstance(part, str)))
+        return r.wrong(at, "is one table, not a list of tables", f"write [[{name}]], in two brackets")
     if not isinstance(items, list | tuple):
         return r.wrong_value(at, items, "is not a list", _example(str(at[-1]), kind))
     if len(items) < (kind.min_length or 0):
         return r.wrong(at, "is empty", _example(str(at[-1]), kind))
+    if len(items) > (kind.max_length or math.inf):
+        return r.wrong(at, f"has {len(items)} items", f"write at most {kind.max_length}")
     values = tuple(read(kind.item_type, item, (*at, i), r) for i, item in enumerate(items))
     return BAD if BAD in values else values
 
@@ -202,114 +231,15 @@ def _read_json(value: Any, at: Key, r: Reading) -> Any:
     )
 
 
-def _read_leaf(kind: inspect.Type, value: Any, folder: Path) -> Any:
-    """Read one value; a ValueError says what is wrong, then what to do after a semicolon."""
-    match kind:
-        case inspect.Metadata(type=inspect.StrType() as text, extra_json_schema={"description": rule}):
-            if not isinstance(value, str) or not re.fullmatch(text.pattern or ".*", value):
-                raise ValueError(f"is not allowed; write {rule}")
-        case inspect.StrType():
-            if not isinstance(value, str):
-                raise ValueError("is not a string; write it in quotes")
-            if len(value) < (kind.min_length or 0):
-                raise ValueError("is empty; leave the key out, or give it a value")
-        case inspect.BoolType():
-            if not isinstance(value, bool):
-                raise ValueError("is neither true nor false; write it without quotes")
-        case inspect.IntType():
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise ValueError("is not a whole number; write it like 7")
-            if not (kind.ge or 0) <= value <= (kind.le or math.inf):
-                raise ValueError(f"is out of range; write a whole number from {kind.ge} to {kind.le}")
-        case inspect.FloatType():
-            return _number(value, kind)
-        case inspect.LiteralType():
-            if value not in kind.values:
-                raise ValueError(f"is not known here; {nearest(str(value), map(str, kind.values))}")
-        case inspect.CustomType():
-            return _CUSTOM[kind.cls](value, folder)
-        case _:
-            raise TypeError(f"no reader for {kind}")
-    return value
-
-
-def _number(value: Any, kind: inspect.FloatType) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError("is not a number; write it like 0.5")
-    if not (kind.ge or 0) <= value < 1e15:
-        raise ValueError(f"is out of range; write a number of {kind.ge} or more")
-    return float(value)
-
-
-def _duration(value: Any, _: Path) -> Duration:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError('is not a duration; write it like "250ms", "30s" or "5m"')
-    return Duration(parse_duration(str(value)))
-
-
-def _counter(kind: type[Count | Tokens]) -> Callable[[Any, Path], int]:
-    def read_count(value: Any, _: Path) -> int:
-        if not isinstance(value, int | float | str):
-            raise ValueError('is not a count; write it like 1500 or "1.5k"')
-        number = parse_count(value)
-        if not 1 <= number <= _MOST[kind]:
-            raise ValueError(f"is out of range; write a count from 1 to {_MOST[kind]:,}")
-        return kind(number)
-
-    return read_count
-
-
-def _file(value: Any, folder: Path) -> FilePath:
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError('is not a path; write it like "prompts.jsonl"')
-    return FilePath(os.path.normpath(folder / value))
-
-
-def _rate(value: Any, _: Path) -> Rate:
-    number = _per_second(value)
-    if number <= 0:
-        raise ValueError('is not above 0; write it like "20/s" or "300/min"')
-    return Rate(number)
-
-
-def _per_second(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError('is not a rate; write it like "20/s" or "300/min"')
-    return parse_rate(value)
-
-
-def _level(value: Any, folder: Path) -> Level:
-    is_rate = isinstance(value, float) or (isinstance(value, str) and "/" in value)
-    return Level(_rate(value, folder) if is_rate else _CUSTOM[Count](value, folder))
-
-
-def _share(value: Any, _: Path) -> Share:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError('is not a share; write it like "5%" or 0.05')
-    return Share(parse_share(value))
-
-
-_CUSTOM: Final[dict[type, Callable[[Any, Path], Any]]] = {
-    Rate: _rate,
-    RateOrZero: lambda value, _: RateOrZero(_per_second(value)),
-    Level: _level,
-    Share: _share,
-    Duration: _duration,
-    Count: _counter(Count),
-    Tokens: _counter(Tokens),
-    FilePath: _file,
-}
-
-
 def _example(key: str, kind: inspect.Type) -> str:
     """What to write for a key that must be there, by its type."""
     match kind:
-        case inspect.VarTupleType(item_type=inspect.StructType()):
-            return f"write at least one [[{key}]] with a name and a model"
+        case inspect.VarTupleType(item_type=inspect.StructType()) if key == "targets":
+            return "write at least one [[targets]] with a name and a model"
         case inspect.VarTupleType():
             return f"write {key} = [..]"
-        case inspect.CustomType(cls=cls) if cls is Tokens:
-            return f"write {key} = 220"
+        case inspect.CustomType(cls=cls):
+            return f"write {key} = {_EXAMPLES_OF.get(cls, '..')}"
         case inspect.FloatType():
             return f"write {key} = 0.5"
     return f'write {key} = "..."'

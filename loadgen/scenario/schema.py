@@ -6,23 +6,22 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.scenario.dump import plain
-from loadgen.scenario.lengths import Tokens
-from loadgen.scenario.model import (
-    Count,
-    Duration,
-    FilePath,
-    Load,
-    ReportOptions,
-    Scenario,
-    Timeouts,
-    Workload,
-)
-from loadgen.units import COUNT_PATTERN, DURATION_PATTERN
+from loadgen.scenario.lengths import Count, Duration, FilePath, Tokens
+from loadgen.scenario.model import ReportOptions, Scenario, Timeouts
+from loadgen.scenario.reading import ONE_OR_MANY
+from loadgen.scenario.traffic import ErrorStop, Level, Load, Rate, RateOrZero, Share, Trace
+from loadgen.scenario.words import Workload
+from loadgen.units import COUNT_PATTERN, DURATION_PATTERN, RATE_PATTERN, SHARE_PATTERN
 
 # "pattern" binds strings only, "minimum" and "maximum" numbers only: 0 is the one duration without a unit
 _DURATION: Final = {"type": ["string", "integer"], "pattern": DURATION_PATTERN, "minimum": 0, "maximum": 0}
 _COUNT: Final = {"type": ["integer", "string"], "pattern": COUNT_PATTERN, "minimum": 1}
+_RATE: Final = {"type": ["string", "number"], "pattern": RATE_PATTERN, "minimum": 0}
 _CUSTOM: Final[dict[type, dict[str, Any]]] = {
+    Rate: _RATE,
+    RateOrZero: _RATE,
+    Level: {"type": ["integer", "string"], "pattern": f"{COUNT_PATTERN}|{RATE_PATTERN}", "minimum": 1},
+    Share: {"type": ["string", "number"], "pattern": SHARE_PATTERN, "minimum": 0, "maximum": 1},
     Duration: _DURATION,
     Count: _COUNT,
     Tokens: _COUNT,
@@ -38,16 +37,24 @@ def json_schema() -> dict[str, Any]:
         definition["description"] = inspect.cleandoc(definition.get("description", ""))
         for key in definition["properties"].values():
             _drop_null(key)
-    for key in ("prompt_tokens", "output_tokens"):
+    for key in ("prompt_tokens", "output_tokens", "turns"):
         defs["Workload"]["properties"][key]["anyOf"].append(dict(_COUNT))  # a bare number is a constant
-    for default in (Timeouts(), Workload(), Load(), ReportOptions()):
-        for name, value in plain(default).items():
-            defs[type(default).__name__]["properties"][name]["default"] = value
+    defs["Workload"]["properties"]["think_time"]["anyOf"].append(dict(_DURATION))
+    for definition in defs.values():
+        for name in ONE_OR_MANY & definition["properties"].keys():
+            many = definition["properties"][name]
+            definition["properties"][name] = {"anyOf": [many["items"], many]}
+    for default in (Timeouts(), Workload(), Load(), ReportOptions(), Trace(), ErrorStop(share=Share(1))):
+        definition = defs[type(default).__name__]
+        for name in plain(default).keys() - definition.get("required", ()):
+            definition["properties"][name]["default"] = plain(default)[name]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def _drop_null(key: dict[str, Any]) -> None:
-    """TOML has no null: a key that may be absent is just not required."""
+    """TOML has no null, and some lists may not be empty: a key that may be absent is just not required."""
+    if key.get("minItems") and not key.get("default"):
+        key.pop("default", None)
     if {"type": "null"} in key.get("anyOf", []):
         key["anyOf"].remove({"type": "null"})
         if "default" in key and key["default"] is None:

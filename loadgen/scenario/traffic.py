@@ -1,6 +1,6 @@
 """`[load]`: how hard, for how long, and what ends a run early. Durations are nanoseconds, rates 1/s."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -9,6 +9,18 @@ from loadgen.units import NS_PER_S
 
 Law = Literal["constant", "poisson", "gamma"]
 Mode = Literal["concurrency", "rate", "users", "burst", "one_at_a_time", "stages", "trace"]
+
+OPEN: Final[tuple[Mode, ...]] = ("rate", "stages", "burst", "trace")
+ONLY_WITH: Final[dict[str, tuple[Mode, ...]]] = {
+    "levels": ("concurrency", "users", "rate"),
+    "arrivals": ("rate", "stages"),
+    "burstiness": ("rate", "stages"),
+    "max_in_flight": OPEN,
+    "over_cap": OPEN,
+    "ramp": ("concurrency", "users", "rate"),
+    "duration": ("concurrency", "users", "one_at_a_time", "rate", "burst", "trace"),
+}
+"""Keys of `[load]` that say something only with some of the ways to load."""
 
 
 class Rate(float):
@@ -20,7 +32,7 @@ class RateOrZero(float):
 
 
 class Level(float):
-    """One of `levels`: a count such as 16 (of places or users), or a rate such as `"20/s"` (see `Load.mode`)."""
+    """One of `levels`: a count (of places or users) such as 16, or a rate such as `"20/s"`: see `mode`."""
 
 
 class Share(float):
@@ -64,7 +76,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Until(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Stop once the 95 % interval of a percentile is within `relative` of it, either side, for all targets."""
+    """Stop once a percentile's 95 % interval is within `relative` of it, either side, for all targets."""
 
     metric: str
     percentile: Annotated[float, msgspec.Meta(ge=0)]
@@ -79,7 +91,7 @@ class ErrorStop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How hard; every count is for each target. One of these says how (none: `concurrency = 1`):
+    """How hard; every count is for each target. One of these keys says how (none: `concurrency = 1`).
 
     concurrency: closed loop, so many sessions at any time. users: so many users, each with one conversation
     after the other, thinking in between. one_at_a_time: one request, then the next. rate: open loop, arrivals
@@ -99,10 +111,10 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     users: Count | None = None
     one_at_a_time: bool = False
     rate_per_s: Rate | None = msgspec.field(name="rate", default=None)
-    stages: tuple[Stage, ...] = ()
+    stages: Annotated[tuple[Stage, ...], msgspec.Meta(min_length=1)] = ()
     burst: Burst | None = None
     trace: Trace | None = None
-    levels: tuple[Level, ...] = ()
+    levels: Annotated[tuple[Level, ...], msgspec.Meta(min_length=1, max_length=100)] = ()
     arrivals: Law = "poisson"
     burstiness: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     max_in_flight: Count | None = None
@@ -112,7 +124,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     duration_ns: Duration | None = msgspec.field(name="duration", default=None)
     requests: Count | None = None
     grace_ns: Duration = msgspec.field(name="grace", default_factory=seconds(30))
-    until: tuple[Until, ...] = ()
+    until: Annotated[tuple[Until, ...], msgspec.Meta(min_length=1)] = ()
     stop_at_errors: ErrorStop | None = None
 
     @property
@@ -133,4 +145,4 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     @property
     def open_loop(self) -> bool:
         """Whether sessions arrive by a schedule, whatever becomes of those before them."""
-        return self.mode in ("rate", "stages", "burst", "trace")
+        return self.mode in OPEN

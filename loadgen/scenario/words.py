@@ -40,7 +40,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What is said: where prompts come from, how long they and the answers are.
 
     source: "code" and "prose" cut prompts from the interpreter's own standard library, "synthetic" makes
-    words, "prompts" takes `prompts` in turn, all others read `file`. weight: its share in a mixture of several.
+    words, "prompts" takes `prompts` in turn, all others read `file`. weight: its share in a mixture.
     task: what the report groups by. system: a system message before every conversation.
     prompt_tokens: only for sources that can cut to a length. output_tokens: sent as the answer's cap;
     ignore_eos: engines that know it (vLLM, SGLang) are told to write exactly that many.
@@ -52,6 +52,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     turns: how many a conversation has; think_time: between an answer and the next turn; history: what the
     next turn quotes, the model's own answers or those of the file. tools: functions offered to the model.
     chars_per_token: how text is cut to a length; left out, it is measured against the first target.
+    overhead_tokens: what a prompt holds beyond its text (chat template, system message, mark; with a
+    tokenizer only the template); left out, it is measured too.
     tokenizer: a tokenizer.json; then lengths are exact.
     """
 
@@ -59,7 +61,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     weight: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     task: NonEmpty = "completion"
     file: FilePath | None = None
-    prompts: tuple[NonEmpty, ...] = ()
+    prompts: Annotated[tuple[NonEmpty, ...], msgspec.Meta(min_length=1)] = ()
     system: NonEmpty | None = None
     prompt_tokens: Lengths | None = None
     output_tokens: Lengths | None = None
@@ -73,4 +75,5 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     history: Literal["answers", "recorded"] = "answers"
     tools: tuple[Tool, ...] = ()
     chars_per_token: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    overhead_tokens: Annotated[float, msgspec.Meta(ge=0)] | None = None
     tokenizer: FilePath | None = None
