@@ -1,190 +1,163 @@
-"""Prompts from the user's own file: JSON Lines, one `prompt` or `messages` a line.
+"""Prompts from the user's own file: JSON Lines, one `prompt`, `messages` or `body` a line.
 
-The file is read through once, to check every line; after that only the asked line is read, so a file
+The file is read through once, to check every line; after that only the asked lines are read, so a file
 may be larger than memory.
 """
 
-import difflib
-import hashlib
-import mmap
-import stat
 from array import array
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import orjson
+import msgspec
+import numpy as np
 
-from loadgen.errors import DataError, Problem
-from loadgen.workload.prompt import Conversation, Turn
+from loadgen.errors import DataError
+from loadgen.scenario.words import Workload
+from loadgen.workload.lines import KeptLines, Mistakes, file_of, read_json
+from loadgen.workload.prompt import Conversation, Int64s, Turn
+from loadgen.workload.record import has_answer, timestamp_ns, turns_of, without_answer, wrong_with
+from loadgen.workload.rows import LONGEST_NS, NOT_SORTED, said_s
+from loadgen.workload.text import TextMaker
 
-_MOST_PROBLEMS: Final = 10
-_BOM: Final = b"\xef\xbb\xbf"
-_BLANK: Final = b" \t\r\n"
-_KINDS: Final = {
-    dict: "an object",
-    list: "a list",
-    str: "a string",
-    int: "a number",
-    float: "a number",
-    bool: "a boolean",
-    type(None): "null",
-}
+_EMPTY: Final = ("holds no prompt", 'write one object a line, such as {"prompt": "..."}')
 
 
 class JsonlPrompts:
-    """The prompts of a file, in its order: line k for session k, then from the first line again.
+    """The prompts of a file, in its order; lines of one `session_id` are the turns of one session.
 
-    on_end: "cycle" never ends (count is None); "stop" ends with the last line (count is the number
-    of prompts). task: of lines that name none. contents_digest is of the file's bytes.
+    Sessions are numbered by the first line of each, and come again from the first one on. on_end = "stop":
+    they end with the last (count is their number). contents_digest is of the file's bytes. arrivals_ns: where
+    the lines have a `timestamp`; shape (sessions,).
 
     Raises:
         DataError: the file can't be read, is empty, or has broken lines; names up to 10 of them.
+        ScenarioError: no file is named.
     """
 
-    def __init__(self, path: str, on_end: Literal["cycle", "stop"], task: str) -> None:
+    def __init__(
+        self, workload: Workload, _seed: int, _context: int | None = None, _text: TextMaker | None = None
+    ) -> None:
+        path = file_of(workload)
         self._path = path
-        self._task = task
-        try:
-            mode = Path(path).stat().st_mode
-            if not stat.S_ISREG(mode):  # opening a pipe would wait for its writer
-                what = "is a directory" if stat.S_ISDIR(mode) else "is not a regular file"
-                raise DataError(path, what, "name a JSON Lines file")
-            with Path(path).open("rb") as file:
-                self._starts, self.contents_digest = _index(path, file)
-                self._bytes = mmap.mmap(file.fileno(), self._starts[-1], access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise DataError(path, f"can't be read ({error.strerror})") from error
-        self._lines = len(self._starts) - 1
-        self.arrivals_ns = None
+        self._task = workload.task
+        self._recorded = workload.history == "recorded"
+        index = _Index(Mistakes(path), recorded=self._recorded)
+        self._lines = KeptLines(path, "JSON Lines file", index.look)
+        index.mistakes.settle()
+        if not self._lines:
+            raise DataError(path, *_EMPTY)
+        self.contents_digest = self._lines.contents_digest
         self.set_aside: dict[str, int] = {}
-        self.count: int | None = self._lines if on_end == "stop" else None
+        self._sessions = index.sessions
+        self.count: int | None = self._sessions if workload.on_end == "stop" else None
+        self.arrivals_ns: Int64s | None = None
+        if index.arrivals_ns:
+            self.arrivals_ns = np.array(index.arrivals_ns, dtype=np.int64)
+        # without ids a session is its line
+        self._order, self._bounds = index.lines_by_session() if index.ids else (None, None)
 
     def conversation(self, session: int) -> Conversation:
-        """Return the prompt of a session.
+        """Return a session.
 
         Raises:
-            IndexError: the session is past the end of a file that stops.
+            IndexError: it is past the end of a file that stops.
             DataError: the file changed since it was opened.
         """
         if self.count is not None and session >= self.count:
-            raise IndexError(f"session {session} of {self.count} prompts")
-        line = session % self._lines
-        start, end = self._starts[line], self._starts[line + 1]
-        if self._bytes.size() < end:  # reading past the end of a cut file would kill the process
-            raise DataError(self._path, "became shorter during the run", "leave the file as it is")
-        record = _record(self._bytes[start:end], self._path)
-        messages = record.get("messages") or [{"role": "user", "content": record["prompt"]}]
-        turn = Turn(messages, asked_output_tokens=record.get("max_tokens"))
-        return Conversation(task=record.get("task") or self._task, turns=(turn,))
+            raise IndexError(f"session {session} of {self.count}")
+        number = session % self._sessions
+        if self._order is None or self._bounds is None:
+            records = [self._record(number)]
+        else:
+            start, end = self._bounds[number : number + 2].tolist()
+            records = [self._record(line) for line in self._order[start:end].tolist()]
+        turns: list[Turn] = []
+        for record in records:
+            turns += turns_of(record, recorded=self._recorded)
+        if not self._recorded and records[0].get("session_id") is not None:
+            # the file's answer is not for the model to see: it is to give its own
+            turns = [msgspec.structs.replace(turn, messages=without_answer(turn)) for turn in turns]
+        return Conversation(task=records[0].get("task") or self._task, turns=tuple(turns))
 
-
-def _index(path: str, file: Any) -> tuple["array[int]", str]:
-    """Check every line; return where each prompt begins, then where the file ends, and its SHA-256."""
-    digest = hashlib.sha256()
-    starts = array("q")
-    problems: list[Problem] = []
-    position = 0
-    for number, raw in enumerate(file, 1):
-        digest.update(raw)
-        skip = len(_BOM) if number == 1 and raw.startswith(_BOM) else 0
-        line = raw[skip:].rstrip(_BLANK)
-        if line:
-            starts.append(position + skip)
-            try:
-                _record(line, f"{path}:{number}")
-            except DataError as error:
-                problems += error.problems
-                if len(problems) == _MOST_PROBLEMS:
-                    break
-        position += len(raw)
-    if problems:
-        first, *more = problems
-        raise DataError(first.place, first.what, first.remedy, more=more)
-    if not starts:
-        raise DataError(path, "holds no prompt", 'write one object a line, such as {"prompt": "..."}')
-    starts.append(position)
-    return starts, digest.hexdigest()
-
-
-def _record(line: bytes, place: str) -> dict[str, Any]:
-    """Decode a line and check it; keys it has beyond ours are left alone.
-
-    Raises:
-        DataError: with `place`, the first thing wrong with the line, and what to do.
-    """
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise DataError(place, *_not_json(line, error)) from None
-    wrong = _wrong_with(record)
-    if wrong:
-        raise DataError(place, *wrong)
-    checked: dict[str, Any] = record
-    return checked
-
-
-def _not_json(line: bytes, error: orjson.JSONDecodeError) -> tuple[str, str]:
-    try:
-        line.decode()
-    except UnicodeDecodeError as bad:
-        return f"is not UTF-8 (byte {bad.start + 1} of the line)", "save the file as UTF-8"
-    return f"is not JSON ({error.msg}, column {error.colno})", "write one object a line"
-
-
-def _wrong_with(record: Any) -> tuple[str, str] | None:
-    """Return what is wrong with a line and what to do, or None. A null counts as not given."""
-    if not isinstance(record, dict):
-        return f"is {_KINDS[type(record)]}, not an object", 'write {"prompt": "..."}'
-    prompt, messages = record.get("prompt"), record.get("messages")
-    if prompt is None and messages is None:
-        return "has neither `prompt` nor `messages`", _nearest(record)
-    if prompt is not None and messages is not None:
-        return "has both `prompt` and `messages`", "leave one of them out"
-    if prompt is not None and not (isinstance(prompt, str) and prompt):
-        return "`prompt` must be a string that is not empty", ""
-    if messages is not None:
-        wrong = _wrong_with_messages(messages)
+    def _record(self, line: int) -> dict[str, Any]:
+        try:
+            record = read_json(self._lines[line])
+            wrong = wrong_with(record)
+        except DataError as error:
+            problem = error.problems[0]
+            raise DataError(problem.place or self._path, problem.what, problem.remedy) from None
         if wrong:
-            return wrong, ""
-    cap = record.get("max_tokens")
-    if cap is not None and (not isinstance(cap, int) or isinstance(cap, bool) or cap < 1):
-        return "`max_tokens` must be a whole number of at least 1", ""
-    task = record.get("task")
-    if task is not None and not (isinstance(task, str) and task):
-        return "`task` must be a string that is not empty", ""
-    return None
+            raise DataError(self._path, *wrong)
+        checked: dict[str, Any] = record
+        return checked
 
 
-def _nearest(record: dict[str, Any]) -> str:
-    for known in ("prompt", "messages"):
-        near = difflib.get_close_matches(known, record, n=1)
-        if near:
-            return f"did you mean `{known}` by `{near[0]}`?"
-    keys = ", ".join(f"`{key}`" for key in list(record)[:5])
-    return f"it has {keys}" if keys else 'write {"prompt": "..."}'
+class _Index:
+    """What is known of a file's lines once they were read: whose they are, and when they came."""
 
+    def __init__(self, mistakes: Mistakes, *, recorded: bool) -> None:
+        self.mistakes = mistakes
+        self.sessions = 0
+        self.ids: dict[str | int, int] = {}
+        self.arrivals_ns = array("q")
+        self._session_of_line = array("q")
+        self._recorded = recorded
+        self._unanswered: dict[int, int] = {}  # session -> the number of its last line, which has no answer
+        self._first_ns: int | None = None
 
-def _wrong_with_messages(messages: Any) -> str:
-    """Check OpenAI chat messages; return what is wrong, or an empty string."""
-    if not isinstance(messages, list) or not messages:
-        return "`messages` must be a list that is not empty"
-    for number, message in enumerate(messages):
-        at = f"`messages[{number}]`"
-        if not isinstance(message, dict):
-            return f"{at} is {_KINDS[type(message)]}, not an object"
-        if not (isinstance(message.get("role"), str) and message["role"]):
-            return f"{at} has no `role`"
-        # an assistant's message may consist of its tool calls alone
-        if "content" not in message and not message.get("tool_calls"):
-            return f"{at} has no `content`"
-        content = message.get("content")
-        if content is None or isinstance(content, str):
-            continue
-        if not isinstance(content, list):
-            return f"{at}.content is {_KINDS[type(content)]}, not a string, a list of parts or null"
-        for place, part in enumerate(content):
-            if not (isinstance(part, dict) and isinstance(part.get("type"), str)):
-                return f"{at}.content[{place}] is not an object with a `type`"
-            if part["type"] == "text" and not isinstance(part.get("text"), str):
-                return f"{at}.content[{place}] has no `text`"
-    return ""
+    def look(self, number: int, line: bytes) -> None:
+        """Check a line; number: of the line, from 1."""
+        try:
+            record = read_json(line)
+        except DataError as error:
+            self.mistakes.add(number, error.problems[0].what, error.problems[0].remedy)
+            return
+        wrong = wrong_with(record)
+        if wrong:
+            self.mistakes.add(number, *wrong)
+            return
+        identity = record.get("session_id")
+        session = self.sessions if identity is None else self.ids.setdefault(identity, self.sessions)
+        self._session_of_line.append(session)
+        if session == self.sessions:
+            self.sessions += 1
+            self._arrive(number, timestamp_ns(record))
+        if self._recorded and identity is not None:
+            before = self._unanswered.pop(session, None)
+            if before is not None:
+                what = "has no recorded answer, which the next line of its session quotes"
+                self.mistakes.add(before, what, 'add an `answer`, or write history = "answers"')
+            if not has_answer(record):
+                self._unanswered[session] = number
+
+    def _arrive(self, number: int, at_ns: int | None) -> None:
+        """Note when a session began: all of them say it, or none; none before the one above."""
+        if at_ns is None:
+            if self.arrivals_ns:
+                self.mistakes.add(
+                    number, "has no `timestamp`, but lines above have one", "add it, or none at all"
+                )
+            return
+        if not self.arrivals_ns and self.sessions > 1:
+            self.mistakes.add(
+                number, "has a `timestamp`, but lines above have none", "add theirs, or none at all"
+            )
+            return
+        if self._first_ns is None:
+            self._first_ns = at_ns
+        since_ns = at_ns - self._first_ns
+        last_ns = self.arrivals_ns[-1] if self.arrivals_ns else 0
+        if since_ns < last_ns:
+            self.mistakes.add(
+                number, f"begins {said_s(last_ns - since_ns)} before the session above it", NOT_SORTED
+            )
+        elif since_ns > LONGEST_NS:
+            self.mistakes.add(number, "is more than ten years after the first line", "check its `timestamp`")
+        else:
+            self.arrivals_ns.append(since_ns)
+
+    def lines_by_session(self) -> tuple[Int64s, Int64s]:
+        """Return the lines, those of a session together, and where each session begins."""
+        owner = np.array(self._session_of_line, dtype=np.int64)
+        counts = np.bincount(owner, minlength=self.sessions)
+        bounds = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
+        return np.argsort(owner, kind="stable").astype(np.int64), bounds
