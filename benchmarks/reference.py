@@ -246,6 +246,50 @@ grace = "60s"
 
 
 @dataclass(frozen=True, slots=True)
+class OpenLoad:
+    """Poisson arrivals at `rate_per_s` for `duration_s`, after a warm-up; every answer is `events` long."""
+
+    rate_per_s: int
+    duration_s: int
+    ttft_ms: int
+    itl_ms: int
+    events: int
+    arrivals: str = "poisson"
+    warmup_s: int = 2
+
+    @property
+    def timeout_s(self) -> float:
+        """Twice what it should take, and a minute."""
+        return 60.0 + 2 * (self.warmup_s + self.duration_s)
+
+    def __str__(self) -> str:
+        model = f"ttft={self.ttft_ms},itl={self.itl_ms},n={self.events}"
+        return f"{self.rate_per_s:,} requests/s ({self.arrivals}), {model}, {self.duration_s} s"
+
+    def scenario(self, port: int) -> str:
+        """Write the scenario of this load, as TOML."""
+        return f"""\
+name = "reference"
+
+[[targets]]
+name = "reference"
+model = "ttft={self.ttft_ms},itl={self.itl_ms},n={self.events}"
+base_url = "http://127.0.0.1:{port}/v1"
+
+[workload]
+source = "code"
+prompt_tokens = 200
+chars_per_token = 4.3
+
+[load]
+rate = "{self.rate_per_s}/s"
+arrivals = "{self.arrivals}"
+warmup = "{self.warmup_s}s"
+duration = "{self.duration_s}s"
+"""
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """A load that was run: what the process took, and the folder with everyone's logs.
 
@@ -253,7 +297,7 @@ class Measured:
     server's server.log and server.events.
     """
 
-    load: Load
+    load: Load | OpenLoad
     ended: Ended
     server_waited_ms: float
     folder: Path
@@ -268,7 +312,7 @@ class Measured:
         return json.loads((self.run_folder / "report.json").read_bytes())
 
 
-def run_loadgen(load: Load, folder: Path, cores: Cores) -> Measured:
+def run_loadgen(load: Load | OpenLoad, folder: Path, cores: Cores) -> Measured:
     """Run `loadgen run` as a whole process against a reference server of its own, in a new `folder`.
 
     Raises:

@@ -22,7 +22,7 @@ from loadgen import __version__
 from loadgen.errors import OutputError
 from loadgen.measure.health import Health
 from loadgen.measure.histogram import encode
-from loadgen.measure.recorder import Recorder
+from loadgen.measure.recorder import LevelWindow, Recorder
 from loadgen.plan.plan import build
 from loadgen.report.files import write_reports
 from loadgen.results.folder import RunFolder
@@ -118,12 +118,13 @@ class _Run:
         self.heads = [request_head(t, f"targets[{i}]") for i, t in enumerate(targets)]
         self.prompts = open_prompts(scenario.workloads, scenario.seed)
         self.plan = build(scenario, self.prompts)
-        check_descriptors(self.plan, targets)
+        check_descriptors(self.plan, targets, scenario.load.max_in_flight)
         self.facts = tuple(
             TargetFacts(t.name, t.model, t.base_url or "", t.endpoint, given.base_url is None, t.insecure)
             for t, given in zip(targets, scenario.targets, strict=True)
         )
-        self.recorder = Recorder([t.name for t in targets], 0)
+        levels = [LevelWindow(level.label, *level.window_ns) for level in self.plan.levels]
+        self.recorder = Recorder([t.name for t in targets], 0, levels)
         self.runner: Runner | None = None
         self.folder: RunFolder | None = None
         self.journal: Journal | None = None
@@ -143,6 +144,7 @@ class _Run:
         folder.write_scenario(to_toml(self.scenario))
         self.runner = runner = Runner(
             self.plan,
+            self.scenario.load,
             clients,
             prompts=self.prompts,
             queue=queue,

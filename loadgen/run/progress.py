@@ -69,6 +69,7 @@ class Progress:
         self._fd = fd
         self._teletype = _Teletype(fd) if style != "none" else None
         self._drawn = 0
+        self._level = 0
         self._last = (0, [0], [0])
         self._next_line_s = LINE_EVERY_S
         self._rates: list[tuple[float, float]] = []
@@ -139,7 +140,10 @@ class Progress:
 
     def _cells(self, runner: Runner) -> list[tuple[str, ...]]:
         """One row of figures a target; rates are of the time since the last time they were shown."""
-        recorders = [runner.recorder.targets[c.target.name] for c in runner.clients]
+        recorders = runner.level_recorders()
+        if self._level != runner.level:
+            self._level = runner.level
+            self._last = (runner.elapsed_ns, [0] * len(recorders), [0] * len(recorders))
         ok = [sum(o["ok"] for o in r.outcomes.values()) for r in recorders]
         tokens = [r.output_tokens for r in recorders]
         now = runner.elapsed_ns
@@ -181,12 +185,14 @@ def _ms(value: float | None) -> str:
 def _phase(runner: Runner) -> str:
     if not runner.sending:
         return "draining"
-    return "warming up" if runner.elapsed_ns < runner.window_ns[0] else "measuring"
+    label = runner.plan.levels[runner.level].label
+    phase = "warming up" if runner.elapsed_ns < runner.window_ns[0] else "measuring"
+    return f"{phase} at {label}" if label else phase
 
 
 def _remaining(runner: Runner) -> tuple[float, str]:
     """Return the share of the run that is done, and what is left in words: by time or by count."""
-    end, requests = runner.window_ns[1], runner.plan.requests
+    end, requests = runner.end_ns, runner.plan.requests
     shares: list[tuple[float, str]] = []
     if end:
         left = max(0, end - runner.elapsed_ns)

@@ -1,24 +1,28 @@
-"""One event loop that carries out a plan: places, phases, the window's end, grace, interruption."""
+"""One event loop that carries out a plan: phases, what ends the window, grace, interruption."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+from loadgen.measure.arrivals import Arrivals
 from loadgen.measure.health import Health
-from loadgen.measure.recorder import Recorder
-from loadgen.measure.sample import Origin, Sample
+from loadgen.measure.recorder import Recorder, TargetRecorder
+from loadgen.measure.sample import Sample
 from loadgen.plan.plan import Plan
+from loadgen.run.closed import ClosedLoop
+from loadgen.run.ends import ErrorShare, tight_enough
+from loadgen.run.open import OpenLoop
 from loadgen.run.pacer import Pacer
-from loadgen.run.session import run_session
+from loadgen.run.stage import Stage, Window
+from loadgen.scenario.traffic import Load
 from loadgen.units import NS_PER_MS, NS_PER_S
 from loadgen.wire.client import Client
 from loadgen.wire.decode import DecodeQueue
 from loadgen.wire.stopwatch import now_ns
 from loadgen.wire.timeline import Timeline
-from loadgen.workload.prompt import Prompt, Prompts
+from loadgen.workload.prompt import Prompts
 
 TICK_S: Final = 0.1
-PAUSE_NS: Final = 100 * NS_PER_MS
 TICKS_A_SECOND: Final = 10
 _CUT_GRACE: Final = "cut off: still running at the end of the grace time"
 _CUT_USER: Final = "cut off by the user"
@@ -27,13 +31,15 @@ _CUT_USER: Final = "cut off by the user"
 class Runner:
     """Carries out one plan against its clients.
 
-    record: called with every sample (and its timeline) once decoded. each_tick: called about every 100 ms
-    with the number of the tick. `interrupt()` once stops sending and drains, twice cuts off.
+    load: the scenario's, for what ends the window early and what caps it. record: called with every sample
+    (and its timeline) once decoded. each_tick: called about every 100 ms with the number of the tick.
+    `interrupt()` once stops sending and drains, twice cuts off.
     """
 
     def __init__(
         self,
         plan: Plan,
+        load: Load,
         clients: Sequence[Client],
         *,
         prompts: Prompts,
@@ -46,29 +52,63 @@ class Runner:
         self.clients = clients
         self.recorder = recorder
         self.interrupted = False
-        self.epoch_ns = 0
-        self.window_ns = (plan.warmup_ns, None if plan.window_ns is None else plan.warmup_ns + plan.window_ns)
-        self._prompts = prompts
+        self.stopped_by: str | None = None
+        self.arrivals = Arrivals()
+        self._load = load
         self._queue = queue
         self._record = record
         self._each_tick = each_tick
         loop = asyncio.get_running_loop()
         self.health = Health(loop)
-        self._pacer = Pacer(loop)
+        self.stage = Stage(
+            plan,
+            clients,
+            prompts,
+            record=self._arrived if plan.open_loop else record,
+            drop=self._drop,
+            starts=Pacer(loop),
+            thoughts=Pacer(loop),
+        )
+        self.loop: ClosedLoop | OpenLoop = ClosedLoop(self.stage)
+        if plan.open_loop:
+            cap = None if load.max_in_flight is None else int(load.max_in_flight)
+            self.loop = OpenLoop(self.stage, most=cap, drops=load.over_cap == "drop")
+        self._errors = None if load.stop_at_errors is None else ErrorShare(load.stop_at_errors)
         self._stop = asyncio.Event()
         self._cut: str | None = None
         self._cut_now = asyncio.Event()
-        self._seq = 0
-        self._begun = [0] * len(clients)
-        self._next = [plan.first_session] * len(clients)
-        self._ran_out: set[str] = set()
 
     # what the view asks
 
     @property
+    def epoch_ns(self) -> int:
+        """Instant of offset 0 on the monotonic clock."""
+        return self.stage.epoch_ns
+
+    @property
     def elapsed_ns(self) -> int:
         """Time since the epoch."""
-        return max(0, now_ns() - self.epoch_ns)
+        return self.stage.elapsed_ns
+
+    @property
+    def level(self) -> int:
+        """Index of the level that is on."""
+        now, levels = self.elapsed_ns, self.plan.levels
+        return max(i for i, level in enumerate(levels) if i == 0 or level.start_ns <= now)
+
+    def level_recorders(self) -> list[TargetRecorder]:
+        """What is known of every target at the level that is on."""
+        return [self.recorder.at_levels(c.target.name)[self.level] for c in self.clients]
+
+    @property
+    def window_ns(self) -> Window:
+        """The window of the level that is on."""
+        return self.stage.windows_ns[self.level]
+
+    @property
+    def end_ns(self) -> int | None:
+        """The end of the last window; None: a count ends it."""
+        return self.stage.windows_ns[-1][1]
 
     @property
     def sending(self) -> bool:
@@ -80,14 +120,19 @@ class Runner:
         """Requests in flight."""
         return sum(len(c.live) for c in self.clients)
 
+    @property
+    def delayed(self) -> int:
+        """Arrivals that the cap made wait."""
+        return self.loop.delayed if isinstance(self.loop, OpenLoop) else 0
+
     def begun(self, target: int) -> int:
         """Sessions of the window that a target has begun."""
-        return self._begun[target]
+        return self.stage.begun[target]
 
     @property
     def ran_out(self) -> tuple[str, ...]:
         """Targets that had used up their requests or prompts before the window's end."""
-        return tuple(sorted(self._ran_out))
+        return tuple(sorted(self.stage.ran_out))
 
     # the run
 
@@ -96,18 +141,18 @@ class Runner:
         plan = self.plan
         self.health.start()
         # room to make the tasks before the first of them is due
-        self.epoch_ns = self.recorder.epoch_ns = now_ns() + 2 * NS_PER_MS + plan.places * 30_000
+        self.stage.epoch_ns = self.recorder.epoch_ns = now_ns() + 2 * NS_PER_MS + plan.places * 30_000
         self.health.sample_from(self.epoch_ns)
-        starts = zip(plan.when_ns.tolist(), plan.target.tolist(), strict=True)
-        places = asyncio.gather(*(self._place(*start) for start in starts))
+        work = asyncio.ensure_future(self.loop.run())
         ticker = asyncio.ensure_future(self._ticks())
         try:
-            await self._until_end(places)
+            await self._until_end(work)
             await self._decoded()
         finally:
-            places.cancel()
+            work.cancel()
             ticker.cancel()
-            self._pacer.close()
+            self.stage.starts.close()
+            self.stage.thoughts.close()
             self._queue.close()
             self.health.each_second(self._connections(), steady=False)  # the last one, or the only one
             self.health.stop()
@@ -119,96 +164,72 @@ class Runner:
         if self.interrupted:
             self.cut(_CUT_USER)
         self.interrupted = True
-        self.stop()
+        self.stage.over = True
+        self.stage.thoughts.release()
+        self.stop("user")
 
-    def stop(self) -> None:
-        """Begin no further session; the window ends now if it is still open."""
-        if not self._stop.is_set():
+    def stop(self, why: str) -> None:
+        """Begin no further session; a window that is still open ends now unless the plan's end has come."""
+        if self._stop.is_set():
+            return
+        self.stopped_by = why
+        if why in ("user", "until", "errors"):
             now = self.elapsed_ns
-            end = self.window_ns[1]
-            if self.interrupted and (end is None or now < end):
-                self.window_ns = (self.window_ns[0], max(now, self.window_ns[0]))
-            self._stop.set()
-            self._pacer.release()
+            self.stage.windows_ns = [_closed(window, now) for window in self.stage.windows_ns]
+            self.recorder.close(now)
+        self.stage.stopped = True
+        self._stop.set()
+        self.stage.starts.release()
+        self.loop.stop()
 
     def cut(self, why: str) -> None:
         """End everything that still runs."""
         self._cut = why
         self._cut_now.set()
-        self.stop()
+        self.stop("user")
 
-    async def _until_end(self, places: "asyncio.Future[list[None]]") -> None:
-        end = self.window_ns[1]
+    async def _until_end(self, work: "asyncio.Future[None]") -> None:
+        end = self.end_ns
         timeout = None if end is None else (end + self.epoch_ns - now_ns()) / NS_PER_S
-        await _first(places, self._stop.wait(), timeout)
-        self.stop()
-        if not places.done():
-            bounded = self.interrupted or self.plan.window_ns is not None
-            await _first(places, self._cut_now.wait(), self.plan.grace_ns / NS_PER_S if bounded else None)
-        while not places.done():
+        await _first(work, self._stop.wait(), timeout)
+        self.stop(self._reason(work.done()))
+        if not work.done():
+            bounded = self.interrupted or self.end_ns is not None
+            await _first(work, self._cut_now.wait(), self.plan.grace_ns / NS_PER_S if bounded else None)
+        while not work.done():
+            self.stage.over = True
+            self.stage.thoughts.release()
+            if isinstance(self.loop, OpenLoop):
+                self.loop.cut()
             for client in self.clients:
                 client.cut(self._cut or _CUT_GRACE)
-            await _first(places, self._cut_now.wait(), 0.05)
-        places.result()  # a bug in a place is raised here
+            await _first(work, self._cut_now.wait(), 0.05)
+        work.result()  # a bug in a session is raised here
+
+    def _reason(self, done: bool) -> str:
+        if not done:
+            return "duration"
+        most = self.plan.requests
+        counted = most is not None and min(self.stage.begun) >= most * len(self.plan.levels)
+        return "requests" if counted else "prompts" if self.stage.ran_out else "duration"
 
     async def _decoded(self) -> None:
         while len(self._queue):  # noqa: ASYNC110  # its slices run between these turns of the loop
             await asyncio.sleep(0)
 
-    async def _place(self, when_ns: int, target: int) -> None:
-        """One place of a target: one session after the other, each intended when the place became free."""
-        await self._pacer.until(self.epoch_ns + when_ns)
-        intended_ns = when_ns
-        client = self.clients[target]
-        while (phase := self._phase(target, intended_ns)) is not None:
-            session = self._next[target]
-            self._next[target] += self.plan.stride
-            said = self._prompts.conversation(session, target)
-            turn = said.turns[0]
-            prompt = Prompt(turn.messages, said.task, turn.asked_prompt_tokens, turn.asked_output_tokens)
-            self._seq += 1
-            origin = Origin(
-                self._seq,
-                client.target.name,
-                prompt.task,
-                session,
-                0,
-                phase,
-                0,
-                intended_ns,
-                prompt.asked_prompt_tokens,
-                prompt.asked_output_tokens,
-            )
-            intended_ns = await run_session(
-                client, prompt, origin, epoch_ns=self.epoch_ns, window_ns=self._window, record=self._record
-            )
-            if client.unreachable:
-                # a dead server is not to be called by each of hundreds of places thousands of times a second
-                intended_ns += PAUSE_NS
-                await self._pacer.until(self.epoch_ns + intended_ns)
-        end = self.window_ns[1]
-        if not self._stop.is_set() and (end is None or intended_ns < end):
-            self._ran_out.add(client.target.name)
-            if len(self._ran_out) == len(self.clients):
-                self._pacer.release()  # places still to begin would find nothing to send
+    def _arrived(self, sample: Sample, timeline: Timeline) -> None:
+        """Record a sample of the open loop: its first turn is an arrival."""
+        if not sample.turn:
+            left_ns = sample.connect_start_ns if sample.connect_start_ns is not None else sample.sent_ns
+            if left_ns is not None:
+                self.arrivals.note(sample.intended_ns, left_ns, sample.target)
+        self._record(sample, timeline)
 
-    def _window(self) -> tuple[int, int | None]:
-        return self.window_ns
-
-    def _phase(self, target: int, intended_ns: int) -> str | None:
-        """Return the phase of a session that would begin now; None when none begins any more."""
-        count = self._prompts.count
-        if self._stop.is_set() or (count is not None and self._next[target] >= count):
-            return None
-        start, end = self.window_ns
-        if intended_ns < start:
-            return "warmup"
-        if end is not None and intended_ns >= end:
-            return None
-        if self.plan.requests is not None and self._begun[target] >= self.plan.requests:
-            return None
-        self._begun[target] += 1
-        return "measure"
+    def _drop(self, target: int, when_ns: int) -> None:
+        """Count an arrival that the cap has dropped, if it was one of the window."""
+        where = self.plan.phase(when_ns)
+        if where is not None and where[1] == "measure":
+            self.recorder.drop(self.clients[target].target.name, self.plan.levels[where[0]].label)
 
     async def _ticks(self) -> None:
         ticks = 0
@@ -221,17 +242,31 @@ class Runner:
             self._each_tick(self, ticks)
             if ticks % TICKS_A_SECOND == 0:
                 self.health.each_second(self._connections(), steady=self.elapsed_ns > settled)
+                self._maybe_stop()
+
+    def _maybe_stop(self) -> None:
+        recorders = list(self.recorder.targets.values())
+        if self._errors is not None and self._errors.exceeded(self.elapsed_ns, recorders):
+            self.stop("errors")
+        elif self._load.until and tight_enough(self._load.until, recorders):
+            self.stop("until")
 
     def _connections(self) -> int:
         return sum(c.connections for c in self.clients)
 
 
+def _closed(window: Window, now_ns: int) -> Window:
+    """Return a window as it is when nothing begins from now on."""
+    start, end = window
+    return start, max(start, now_ns if end is None else min(end, now_ns))
+
+
 async def _first(
-    places: "asyncio.Future[list[None]]", signal: Coroutine[Any, Any, Any], timeout_s: float | None
+    work: "asyncio.Future[None]", signal: Coroutine[Any, Any, Any], timeout_s: float | None
 ) -> None:
-    """Wait for the places' end, a signal or a time-out, whichever comes first."""
+    """Wait for the work's end, a signal or a time-out, whichever comes first."""
     waiting = asyncio.ensure_future(signal)
     try:
-        await asyncio.wait((places, waiting), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((work, waiting), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()

@@ -1,31 +1,165 @@
-"""One session: what a user says and hears. So far of one turn."""
+"""One session: what a user says and hears, turn by turn."""
 
-from collections.abc import Callable
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
 
-from loadgen.measure.sample import Origin, Sample, make_sample
+from loadgen.measure.sample import Origin, make_sample
+from loadgen.run.stage import Stage
 from loadgen.wire.client import Client
-from loadgen.wire.timeline import Timeline
-from loadgen.workload.prompt import Prompt
+from loadgen.wire.timeline import Answer, Timeline
+from loadgen.workload.prompt import Conversation, Message, Prompt, Turn
 
-Record = Callable[[Sample, Timeline], None]
+MOST_TOOL_ROUNDS: Final = 8
 
 
-async def run_session(
-    client: Client,
-    prompt: Prompt,
-    origin: Origin,
-    *,
-    epoch_ns: int,
-    window_ns: Callable[[], tuple[int, int | None]],
-    record: Record,
-) -> int:
-    """Send the session's request and wait for its end; return that instant (offset from the epoch).
+class Gate(NamedTuple):
+    """What a session asks between its turns; each kind of load has its own.
 
-    `record` gets the sample once the answer has been decoded, shortly after. window_ns is asked for then:
-    an interrupt may have closed the window.
+    resume: waits until the next turn, due at the instant given, may leave; returns the instant intended for
+    it, None when no turn begins any more. left: told the instant at which a request has ended.
     """
 
-    def deliver(timeline: Timeline) -> None:
-        record(make_sample(origin, timeline, epoch_ns, window_ns()), timeline)
+    resume: Callable[[int], Awaitable[int | None]]
+    left: Callable[[int], None]
 
-    return await client.send(prompt, deliver) - epoch_ns
+
+class Session(NamedTuple):
+    """One session of one target: its number decides what is said. All instants are offsets from the epoch."""
+
+    stage: Stage
+    client: Client
+    number: int
+    said: Conversation
+
+    @property
+    def thinks(self) -> bool:
+        """Whether there is time between its turns."""
+        return any(turn.think_ns for turn in self.said.turns)
+
+    async def run(self, intended_ns: int, gate: Gate) -> int:
+        """Say every turn; return the instant at which the last answer ended.
+
+        The samples are recorded once the answers have been decoded. A failed turn ends the conversation.
+        """
+        if len(self.said.turns) > 1 or self.said.results:
+            return await self._converse(intended_ns, gate)
+        stage, turn = self.stage, self.said.turns[0]
+        prompt = self._prompt(turn, turn.messages, keep_answer=False)
+        origin, level = self._origin(prompt, 0, intended_ns)
+
+        def deliver(timeline: Timeline) -> None:
+            stage.record(make_sample(origin, timeline, stage.epoch_ns, stage.windows_ns[level]), timeline)
+
+        done_ns = await self.client.send(prompt, deliver) - stage.epoch_ns
+        gate.left(done_ns)
+        return done_ns
+
+    async def _converse(self, intended_ns: int, gate: Gate) -> int:
+        """Say the turns one after the other, each on top of what was said before."""
+        turns = deque(self.said.turns)
+        history: list[Message] = []
+        number = rounds = 0
+        while True:
+            turn = turns.popleft()
+            keep = bool(self.said.results) or (bool(turns) and turn.answer is None)
+            prompt = self._prompt(turn, history + turn.messages, keep_answer=keep)
+            done_ns, answer, calls = await self._ask(prompt, number, intended_ns, last=not turns)
+            gate.left(done_ns)
+            if answer is None:
+                return done_ns
+            history += turn.messages
+            history += turn.answer if turn.answer is not None else _messages(answer)
+            if calls and rounds < MOST_TOOL_ROUNDS:
+                rounds += 1
+                turns.appendleft(Turn(calls, asked_output_tokens=turn.asked_output_tokens))
+            else:
+                rounds = 0
+            if not turns:
+                return done_ns
+            number += 1
+            resumed_ns = await gate.resume(done_ns + turns[0].think_ns)
+            if resumed_ns is None:
+                return done_ns
+            intended_ns = resumed_ns
+
+    async def _ask(
+        self, prompt: Prompt, number: int, intended_ns: int, *, last: bool
+    ) -> tuple[int, Answer | None, list[Message]]:
+        """Send one turn, wait for its decoding.
+
+        Returns the instant it ended, the answer (None: it failed), what the functions return that it calls.
+        """
+        stage = self.stage
+        origin, level = self._origin(prompt, number, intended_ns)
+        decoded: asyncio.Future[tuple[Answer | None, list[Message]]] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+        def deliver(timeline: Timeline) -> None:
+            answer = (timeline.answer or Answer("")) if timeline.outcome == "ok" else None
+            calls = self._results(answer)
+            ends = answer is None or (last and not calls)
+            window_ns = stage.windows_ns[level]
+            stage.record(make_sample(origin, timeline, stage.epoch_ns, window_ns, last_turn=ends), timeline)
+            if not decoded.done():
+                decoded.set_result((answer, calls))
+
+        done_ns = await self.client.send(prompt, deliver) - stage.epoch_ns
+        return done_ns, *await decoded
+
+    def _prompt(self, turn: Turn, messages: list[Message], *, keep_answer: bool) -> Prompt:
+        identity = f"{self.stage.epoch_ns:x}-{self.number:x}" if self.client.target.session else None
+        return Prompt(
+            messages=messages,
+            task=self.said.task,
+            asked_prompt_tokens=turn.asked_prompt_tokens,
+            asked_output_tokens=turn.asked_output_tokens,
+            exact_output=self.said.exact_output,
+            tools=self.said.tools,
+            body=turn.body,
+            session_id=identity,
+            keep_answer=keep_answer,
+        )
+
+    def _origin(self, prompt: Prompt, turn: int, intended_ns: int) -> tuple[Origin, int]:
+        """Number a request, find its phase and level (a later turn may begin after the window)."""
+        stage = self.stage
+        stage.seq += 1
+        levels = stage.plan.levels
+        level, phase = stage.plan.phase(intended_ns) or (len(levels) - 1, "drain")
+        origin = Origin(
+            stage.seq,
+            self.client.target.name,
+            prompt.task,
+            self.number,
+            turn,
+            phase,
+            0,
+            intended_ns,
+            prompt.asked_prompt_tokens,
+            prompt.asked_output_tokens,
+            levels[level].label,
+        )
+        return origin, level
+
+    def _results(self, answer: Answer | None) -> list[Message]:
+        """What the functions return that an answer calls, as messages."""
+        known = self.said.results
+        calls = answer.tool_calls if answer is not None and known else []
+        return [
+            {
+                "role": "tool",
+                "tool_call_id": call.get("id", ""),
+                "content": known.get(call["function"]["name"], "error: no such function"),
+            }
+            for call in calls
+        ]
+
+
+def _messages(answer: Answer) -> list[Message]:
+    """Return the answer as the next turn quotes it."""
+    if answer.tool_calls:
+        return [{"role": "assistant", "content": answer.text or None, "tool_calls": answer.tool_calls}]
+    return [{"role": "assistant", "content": answer.text}]
