@@ -79,6 +79,11 @@ def _send_lag(s: Sample) -> int | None:
     return _between(s.intended_ns, left)
 
 
+def _of_asked(got: int | None, asked: int | None) -> int | None:
+    """Thousandths of what was asked for."""
+    return round(got / asked * 1000) if got is not None and asked else None
+
+
 METRICS: Final[tuple[Metric, ...]] = (
     Metric("ttft", "ttft_ms", "ms", MS, lambda s: _between(s.sent_ns, s.first_token_ns), failures=True),
     Metric(
@@ -117,6 +122,22 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("output_tokens", "output_tokens", "tokens", ONE, lambda s: s.output_tokens),
     Metric("output_chars", "output_chars", "chars", ONE, lambda s: s.output_chars),
     Metric("tokens_per_chunk", "tokens_per_chunk", "tokens", MILLI, _tokens_per_chunk),
+    Metric("asked_prompt_tokens", "asked_prompt_tokens", "tokens", ONE, lambda s: s.asked_prompt_tokens),
+    Metric("asked_output_tokens", "asked_output_tokens", "tokens", ONE, lambda s: s.asked_output_tokens),
+    Metric(
+        "prompt_tokens_of_asked",
+        "prompt_tokens_of_asked",
+        "got / asked",
+        MILLI,
+        lambda s: _of_asked(s.prompt_tokens, s.asked_prompt_tokens),
+    ),
+    Metric(
+        "output_tokens_of_asked",
+        "output_tokens_of_asked",
+        "got / asked",
+        MILLI,
+        lambda s: _of_asked(s.output_tokens, s.asked_output_tokens),
+    ),
 )
 
 CHUNK_GAP: Final = Metric("chunk_gap", "chunk_gap_ms", "ms", MS, lambda _: None)

@@ -1,18 +1,20 @@
-"""Where every sample goes: counters, histograms and series of each target.
+"""Where every sample goes: counters, histograms and series of each target, at each level of the load.
 
 One vectorised step a request. Percentiles are those of the measurement window (phase `measure`).
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from loadgen.measure.groups import GROUP_ROWS, Group, Groups
 from loadgen.measure.histogram import BUCKETS, Counts, Distribution, indexes
 from loadgen.measure.metrics import ALL_METRICS, CHUNK_GAP, METRICS
 from loadgen.measure.sample import Sample
 from loadgen.measure.series import Series
+from loadgen.measure.tokens import tokens_between
 from loadgen.wire.timeline import NO_EVENTS, Int64s, Timeline
 
 PHASES: Final = ("warmup", "measure", "drain")
@@ -21,16 +23,36 @@ _GAP_ROW: Final = ALL_METRICS.index(CHUNK_GAP)
 _FIRST_BUCKETS: Final = tuple(row * BUCKETS for row in range(len(METRICS)))
 
 
-class TargetRecorder:
-    """What is known of one target so far.
+class LevelWindow(NamedTuple):
+    """A level of the load: its label, and its measurement window as offsets from the epoch.
 
+    end_ns: None when a count ends it, of a load with one level only. Windows of several don't overlap.
+    """
+
+    label: str
+    start_ns: int
+    end_ns: int | None
+
+
+ONE_LEVEL: Final = (LevelWindow("", 0, None),)
+
+
+class TargetRecorder:
+    """What is known of one target so far, at one level of the load. All but `series` is of the window.
+
+    name: unique: the target's, and the level's label where there are several ("ours @ 20/s").
+    dropped: arrivals that a cap on requests under way did away with. left: requests that left in the window.
+    sessions_*: conversations begun in the window, ended in it with their last turn, ended by a failed turn.
+    prompt_tokens_told: prompt tokens of those requests whose usage tells how many were cached.
     counts: shape (metrics, BUCKETS), successful requests of the window. reached, censored: shape
     (failure metrics, BUCKETS), requests that the run cut off: what they had reached, and how long they had
     waited. failed: requests of the window that failed.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, target: str, level: LevelWindow = ONE_LEVEL[0], name: str | None = None) -> None:
+        self.target = target
+        self.level = level
+        self.name = target if name is None else name
         self.counts: Counts = np.zeros((len(ALL_METRICS), BUCKETS), np.int64)
         self.reached: Counts = np.zeros((len(FAILURE_METRICS), BUCKETS), np.int64)
         self.censored: Counts = np.zeros((len(FAILURE_METRICS), BUCKETS), np.int64)
@@ -40,17 +62,19 @@ class TargetRecorder:
         self.token_sources: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self.output_tokens = 0
-        self.late = 0
-        self.resent = 0
+        self.dropped = self.left = self.late = self.resent = 0
+        self.sessions_begun = self.sessions_ended = self.sessions_failed = 0
+        self.prompt_tokens_told = self.requests_told = 0
         self.window_output_tokens = 0.0
         self.window_ok = 0
         self.last_done_ns = 0
         self.series = Series()
+        self.by_task, self.by_turn = Groups(self._totals), Groups(self._totals)
         self._flat = self.counts.reshape(-1)
 
     def add(self, sample: Sample, timeline: Timeline | None, epoch_ns: int) -> None:
         """Record one request; `timeline` is None when the run is read back from its file."""
-        self.outcomes[sample.phase][sample.outcome] += 1
+        left = self._add_left(sample)
         self.window_output_tokens += sample.window_output_tokens
         self.window_ok += sample.window_done and sample.outcome == "ok"
         self.series.add(sample, timeline, epoch_ns)
@@ -59,16 +83,51 @@ class TargetRecorder:
         if sample.outcome not in ("ok", "cancelled"):
             self.failures[sample.outcome] += 1
             self._count_error(sample.error or sample.outcome)
-        if sample.phase != "measure":
+        if sample.phase == "measure":
+            self.late += left is not None and left - sample.intended_ns > 10_000_000
+            self._add_to_window(sample, timeline)
+        self.outcomes[sample.phase][sample.outcome] += 1
+
+    def add_from_elsewhere(self, sample: Sample, timeline: Timeline | None, epoch_ns: int) -> None:
+        """Add what a request of another level did in this one's window: it left, brought output, ended."""
+        _, start, end = self.level
+        if end is None or sample.done_ns < start or sample.intended_ns >= end:
             return
+        self.window_ok += sample.outcome == "ok" and sample.done_ns < end
+        self._add_left(sample)
+        if sample.output_tokens and sample.first_token_ns is not None and sample.last_token_ns is not None:
+            span = sample.first_token_ns, sample.last_token_ns
+            self.window_output_tokens += tokens_between(
+                sample.output_tokens, span, (start, end), timeline, epoch_ns
+            )
+
+    def _add_left(self, sample: Sample) -> int | None:
+        """Count a request that left in the window; return when it did."""
+        _, start, end = self.level
+        left = sample.connect_start_ns if sample.connect_start_ns is not None else sample.sent_ns
+        self.left += left is not None and left >= start and (end is None or left < end)
+        return left
+
+    def _add_to_window(self, sample: Sample, timeline: Timeline | None) -> None:
+        good = sample.outcome == "ok"
+        values = [metric.value(sample) for metric in METRICS] if good else []
+        self.by_task.add(sample.task, sample, values)
+        self.by_turn.add("later" if sample.turn else "first", sample, values)
         self.last_done_ns = max(self.last_done_ns, sample.done_ns)
         self._add_tokens(sample)
-        if sample.outcome == "ok":
-            self._record(sample, timeline.event_ns if timeline is not None else NO_EVENTS)
+        if good:
+            self._record(values, timeline.event_ns if timeline is not None else NO_EVENTS)
         elif sample.outcome == "cancelled":
             self._censor(sample)
-        left = sample.connect_start_ns if sample.connect_start_ns is not None else sample.sent_ns
-        self.late += left is not None and left - sample.intended_ns > 10_000_000
+        else:
+            self.sessions_failed += 1
+        self.sessions_begun += not sample.turn
+        self.sessions_ended += good and sample.last_turn
+
+    def _totals(self) -> Group:
+        """Return what has been recorded of the window as a group of its own."""
+        outcomes = self.outcomes["measure"]
+        return Group(self.counts[list(GROUP_ROWS)], outcomes.total(), outcomes["ok"], self.failed)
 
     @property
     def failed(self) -> int:
@@ -80,8 +139,7 @@ class TargetRecorder:
         row = next(i for i, m in enumerate(ALL_METRICS) if m.name == name)
         return Distribution(self.counts[row], ALL_METRICS[row].scale)
 
-    def _record(self, sample: Sample, event_ns: Int64s) -> None:
-        values = [metric.value(sample) for metric in METRICS]
+    def _record(self, values: list[int | None], event_ns: Int64s) -> None:
         rows = np.array([i for i, v in zip(_FIRST_BUCKETS, values, strict=True) if v is not None])
         gaps = (event_ns[1:] - event_ns[:-1] + 500) // 1000
         index = indexes(np.concatenate((np.array([v for v in values if v is not None]), gaps)))
@@ -101,7 +159,10 @@ class TargetRecorder:
 
     def _add_tokens(self, sample: Sample) -> None:
         self.tokens["prompt"] += sample.prompt_tokens or 0
-        self.tokens["cached"] += sample.cached_tokens or 0
+        if sample.cached_tokens is not None:
+            self.tokens["cached"] += sample.cached_tokens
+            self.prompt_tokens_told += sample.prompt_tokens or 0
+            self.requests_told += 1
         self.tokens["reasoning"] += sample.reasoning_tokens or 0
         self.tokens["output"] += sample.output_tokens or 0
         if sample.token_source is not None and sample.outcome == "ok":
@@ -116,12 +177,47 @@ class TargetRecorder:
 
 
 class Recorder:
-    """All targets of a run."""
+    """All targets of a run, each at every level of the load.
 
-    def __init__(self, targets: Sequence[str], epoch_ns: int) -> None:
+    levels: in order of time. targets: one recorder each by its name; see `TargetRecorder`.
+    """
+
+    def __init__(
+        self, targets: Sequence[str], epoch_ns: int, levels: Sequence[LevelWindow] = ONE_LEVEL
+    ) -> None:
         self.epoch_ns = epoch_ns
-        self.targets = {name: TargetRecorder(name) for name in targets}
+        several = len(levels) > 1
+        self._of = {
+            (target, level.label): TargetRecorder(
+                target, level, f"{target} @ {level.label}" if several else None
+            )
+            for target in targets
+            for level in levels
+        }
+        self.targets = {recorder.name: recorder for recorder in self._of.values()}
+        self._levels = {target: self.at_levels(target) for target in targets} if several else {}
 
     def add(self, sample: Sample, timeline: Timeline | None = None) -> None:
-        """Record one request of any target."""
-        self.targets[sample.target].add(sample, timeline, self.epoch_ns)
+        """Record one request of any target. Raises KeyError for a target or level that there is not."""
+        own = self._of[sample.target, sample.level]
+        own.add(sample, timeline, self.epoch_ns)
+        if self._levels:
+            for recorder in self._levels[sample.target]:
+                if recorder is not own:
+                    recorder.add_from_elsewhere(sample, timeline, self.epoch_ns)
+
+    def drop(self, target: str, level: str = "", n: int = 1) -> None:
+        """Count arrivals of the level's window that were dropped."""
+        self._of[target, level].dropped += n
+
+    def close(self, now_ns: int) -> None:
+        """Have the windows end at this offset at the latest: the run was stopped early."""
+        for recorder in self._of.values():
+            label, start, end = recorder.level
+            recorder.level = LevelWindow(
+                label, start, max(start, now_ns if end is None else min(end, now_ns))
+            )
+
+    def at_levels(self, target: str) -> list[TargetRecorder]:
+        """Return a target's recorders in order of its levels."""
+        return [recorder for recorder in self._of.values() if recorder.target == target]

@@ -62,3 +62,27 @@ def _inside(t: Timeline, chars: int, start_ns: int, end_ns: int | None, output: 
     if end_ns is not None:
         inside &= t.event_ns < end_ns
     return float(output * int(t.event_chars[inside].sum()) / chars)
+
+
+def tokens_between(
+    output: int,
+    span_ns: tuple[int, int],
+    window_ns: tuple[int, int],
+    timeline: Timeline | None,
+    epoch_ns: int,
+) -> float:
+    """Output that arrived in a window (start <= t < end); spans are offsets from the epoch.
+
+    span_ns: of the first and last output event. timeline: None for a run read back, where the output is
+    taken to have come evenly over its span.
+    """
+    first, last = span_ns
+    start, end = window_ns
+    if last < start or first >= end:
+        return 0.0
+    if first >= start and last < end:
+        return output
+    if timeline is None:
+        return output * (min(last, end) - max(first, start)) / (last - first)
+    chars = int(timeline.event_chars.sum())
+    return _inside(timeline, chars, start + epoch_ns, end + epoch_ns, output)
