@@ -48,14 +48,16 @@ def _round(load: OpenLoad, folder: Path, bars: Bars) -> tuple[float, float]:
     off = abs(planned_s / sent_s - 1)
     gaps = np.abs(np.diff(np.sort(sent)) - np.diff(intended)) / 1e6
     print(
-        f"  {len(rows):,} arrivals: send_lag p50 {np.percentile(lag, 50):.3f}, p99 {np.percentile(lag, 99):.3f}, "
-        f"max {lag.max():.2f} ms; at the server after {np.percentile((got - asked) / 1e6, 50):.3f} / "
-        f"{np.percentile((got - asked) / 1e6, 99):.3f} ms (p50/p99); delivered gaps off by "
-        f"{np.percentile(gaps, 50):.3f} / {np.percentile(gaps, 99):.3f} ms; gap cv planned "
+        f"  {len(rows):,} arrivals, p50/p99 in ms: send_lag {_two(lag)} (max {lag.max():.2f}); "
+        f"at the server after {_two(there)}; delivered gaps off by {_two(gaps)}; gap cv planned "
         f"{_cv(intended):.3f}, delivered {_cv(np.sort(sent)):.3f}; rate off by {100 * off:.3f} %; "
         f"CPU {100 * run.ended.cpu_s / run.ended.wall_s:.0f} %; server waited {run.server_waited_ms:.0f} ms"
     )
     return float(np.percentile(lag, 99)), off
+
+
+def _two(values: Any) -> str:
+    return f"{np.percentile(values, 50):.3f}/{np.percentile(values, 99):.3f}"
 
 
 def _cv(instants: "np.typing.NDArray[np.int64]") -> float:

@@ -1,4 +1,4 @@
-"""What ends a run's window early: enough is known, or too much fails. Asked once in a while, not per request."""
+"""What ends a run's window early: enough is known, or too much fails. Asked once a second, not per request."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ _FEWEST: int = 20
 
 
 def tight_enough(until: Sequence[Until], recorders: Sequence[TargetRecorder]) -> bool:
-    """Whether the 95 % intervals of all chosen percentiles are within their shares of them, for all targets."""
+    """Whether the 95 % intervals of the chosen percentiles are within their shares of them, everywhere."""
     return bool(until) and all(_tight(rule, recorder) for rule in until for recorder in recorders)
 
 

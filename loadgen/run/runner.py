@@ -248,7 +248,7 @@ class Runner:
         recorders = list(self.recorder.targets.values())
         if self._errors is not None and self._errors.exceeded(self.elapsed_ns, recorders):
             self.stop("errors")
-        elif self._load.until and tight_enough(self._load.until, recorders):
+        elif tight_enough(self._load.until, self.level_recorders()):
             self.stop("until")
 
     def _connections(self) -> int:
