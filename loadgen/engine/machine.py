@@ -8,13 +8,16 @@ every sequence whose prompt is processed gets one token; sequences still in pref
     duration = prompt tokens / prefill_tokens_per_s
              + decode_step_base + decode_step_per_sequence * sequences that get a token
 
-A prefix cache has its place in `submit`: the tokens it holds would be taken off `prefill_left`.
+Of a prompt that begins like an earlier one the prefix cache holds the beginning: when the request is
+admitted, those tokens are taken off its prefill. A prompt is in the cache once its prefill has ended.
 """
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from loadgen.engine.cache import BLOCK_TOKENS, PrefixCache
 from loadgen.engine.params import EngineParams
 from loadgen.units import NS_PER_S
 
@@ -23,18 +26,21 @@ from loadgen.units import NS_PER_S
 class Step:
     """One iteration: how long it lasts, and who gets a token at its end, in order of admission.
 
-    finished: those of `tokens` for whom it is the last one.
+    finished: those of `tokens` for whom it is the last one. cached: of those admitted with this step, who
+    found how many prompt tokens in the prefix cache; those that found none are left out.
     """
 
     duration_ns: int
     tokens: tuple[int, ...]
     finished: tuple[int, ...]
+    cached: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(slots=True)
 class _Sequence:
     prefill_left: int
     output_left: int
+    blocks: Sequence[int]
 
 
 class Engine:
@@ -46,6 +52,7 @@ class Engine:
         # not change what the steps draw.
         self._overhead_random = random.Random(f"{seed}/overhead")  # noqa: S311 - a model, not a secret
         self._step_random = random.Random(f"{seed}/step")  # noqa: S311 - a model, not a secret
+        self._cache = PrefixCache(params.prefix_cache_tokens)
         self._waiting: dict[int, _Sequence] = {}
         self._running: dict[int, _Sequence] = {}
 
@@ -63,8 +70,12 @@ class Engine:
         """Draw how long a request that arrives now is on its way; the caller submits it after that."""
         return self._spread(self.params.overhead_ns, self._overhead_random)
 
-    def submit(self, request_id: int, prompt_tokens: int, output_tokens: int) -> None:
+    def submit(
+        self, request_id: int, prompt_tokens: int, output_tokens: int, blocks: Sequence[int] = ()
+    ) -> None:
         """Put a request at the end of the queue; it will get exactly `output_tokens` tokens.
+
+        blocks: the full blocks of its prompt, as `PrefixCache` takes them.
 
         Raises:
             ValueError: the id is in use, a count is below 1, or the context window is too small.
@@ -78,7 +89,7 @@ class Engine:
                 f"{prompt_tokens} + {output_tokens} tokens are more than the context window of"
                 f" {self.params.max_context_tokens}"
             )
-        self._waiting[request_id] = _Sequence(prompt_tokens, output_tokens)
+        self._waiting[request_id] = _Sequence(prompt_tokens, output_tokens, blocks)
 
     def cancel(self, request_id: int) -> bool:
         """Drop a request; its place is free for the next step. False when it is not here (any more)."""
@@ -91,9 +102,7 @@ class Engine:
         Requests submitted while it lasts join the step after it. One cancelled while it lasts was
         part of it: its token of this step is to be thrown away by the caller.
         """
-        while self._waiting and len(self._running) < self.params.max_batch:
-            request_id = next(iter(self._waiting))
-            self._running[request_id] = self._waiting.pop(request_id)
+        cached = self._admit()
         if not self._running:
             return None
         budget = self.params.prefill_chunk_tokens
@@ -106,6 +115,7 @@ class Engine:
                 sequence.prefill_left -= chunk
                 if sequence.prefill_left:
                     continue
+                self._cache.add(sequence.blocks)
             tokens.append(request_id)
             sequence.output_left -= 1
             if not sequence.output_left:
@@ -113,7 +123,20 @@ class Engine:
         for request_id in finished:
             del self._running[request_id]
         duration_ns = self._duration_ns(self.params.prefill_chunk_tokens - budget, len(tokens))
-        return Step(duration_ns, tuple(tokens), tuple(finished))
+        return Step(duration_ns, tuple(tokens), tuple(finished), cached)
+
+    def _admit(self) -> tuple[tuple[int, int], ...]:
+        """Fill the batch from the queue; return who found how many prompt tokens in the cache."""
+        found: list[tuple[int, int]] = []
+        while self._waiting and len(self._running) < self.params.max_batch:
+            request_id = next(iter(self._waiting))
+            sequence = self._running[request_id] = self._waiting.pop(request_id)
+            # the last token of a prompt is always computed: what follows it is sampled from that
+            most = (sequence.prefill_left - 1) // BLOCK_TOKENS
+            if cached := BLOCK_TOKENS * self._cache.take(sequence.blocks[:most]):
+                sequence.prefill_left -= cached
+                found.append((request_id, cached))
+        return tuple(found)
 
     def _duration_ns(self, prefill_tokens: int, sequences: int) -> int:
         prefill_ns = round(prefill_tokens * NS_PER_S / self.params.prefill_tokens_per_s)

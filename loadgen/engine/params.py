@@ -20,6 +20,7 @@ class EngineParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     decode_step_per_sequence_ns: what each sequence that gets a token adds to the step.
     max_batch: sequences that share a step at most; the rest wait in the queue.
     max_context_tokens: prompt and answer of a request together, at most.
+    prefix_cache_tokens: prompt tokens of earlier requests that are kept; 0: no prefix cache.
     spread: sigma of a log-normal factor of mean 1 on every duration; 0 is exact.
     """
 
@@ -30,4 +31,5 @@ class EngineParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     decode_step_per_sequence_ns: NonNegativeInt
     max_batch: PositiveInt
     max_context_tokens: PositiveInt
+    prefix_cache_tokens: NonNegativeInt = 0
     spread: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.0

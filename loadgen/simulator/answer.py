@@ -2,12 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic_ns
 from typing import Any, Final
 
 import msgspec
 
 from loadgen.simulator.text import Corpus
+from loadgen.simulator.tools import Call
 
 # A client that lets this much pile up has stopped reading; it is dropped, so that it costs no memory.
 MOST_UNREAD_BYTES: Final = 1 << 20
@@ -21,7 +23,8 @@ class Answer:
     """What is known of an answer before its first token, and the instants of its writes.
 
     All instants are `time.monotonic_ns`. events_ns: one for each write that carried output, taken
-    just before it. finish_reason stays None when the answer was cut off.
+    just before it. finish_reason stays None when the answer was cut off. call: what it says instead of a
+    text. blocks: of the prompt, for the prefix cache; cached_tokens: what that held of them.
     """
 
     response_id: str
@@ -33,15 +36,19 @@ class Answer:
     ends_with: str
     offset: int
     done: asyncio.Future[None]
+    call: Call | None = None
+    blocks: list[int] = field(default_factory=list)
+    cached_tokens: int = 0
     finish_reason: str | None = None
     events_ns: list[int] = field(default_factory=list)
 
-    def usage(self) -> dict[str, int]:
+    def usage(self) -> dict[str, Any]:
         """Return the usage object of the API."""
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.output_tokens,
             "total_tokens": self.prompt_tokens + self.output_tokens,
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
         }
 
     def end(self) -> None:
@@ -62,11 +69,14 @@ class StreamedAnswer:
         self, answer: Answer, corpus: Corpus, transport: asyncio.Transport, *, include_usage: bool
     ) -> None:
         self.answer = answer
-        self._corpus = corpus
         self._transport = transport
         self._include_usage = include_usage
-        content = self._event([_choice({"content": _MARK})])
-        self._before, _, self._after = content.rpartition(msgspec.json.encode(_MARK)[1:-1])
+        delta: dict[str, Any] = {"content": _MARK}
+        self._token = partial(corpus.escaped, answer.offset)
+        if answer.call is not None:
+            delta = {"tool_calls": [{"index": 0, "function": {"arguments": _MARK}}]}
+            self._token = partial(_escaped_arguments, answer, corpus)
+        self._before, _, self._after = self._event([_choice(delta)]).rpartition(_escaped(_MARK))
 
     def _event(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
         answer = self.answer
@@ -87,16 +97,25 @@ class StreamedAnswer:
         # With a mark of 0 uvloop hands every write to the kernel at once, not at the end of its turn:
         # the instants in the log are those of the system calls.
         self._transport.set_write_buffer_limits(high=0)
-        delta = {"role": "assistant", "content": "", "refusal": None}
+        content = "" if self.answer.call is None else None
+        delta = {"role": "assistant", "content": content, "refusal": None}
         self._transport.write(_http_chunk(self._event([_choice(delta)])))
+
+    def found(self, cached_tokens: int) -> None:
+        """Take note of what the prefix cache held of the prompt."""
+        self.answer.cached_tokens = cached_tokens
 
     def deliver(self, *, finished: bool) -> None:
         """Write the next token; with the last one everything that ends the stream."""
         if self._transport.is_closing():
             return
         answer = self.answer
-        token = self._corpus.escaped(answer.offset, len(answer.events_ns))
-        data = _http_chunk(self._before + token + self._after)
+        index = len(answer.events_ns)
+        if answer.call is not None and index == 0:
+            call = {"index": 0} | answer.call.opening()
+            data = _http_chunk(self._event([_choice({"tool_calls": [call]})]))
+        else:
+            data = _http_chunk(self._before + self._token(index) + self._after)
         if finished:
             data += self._ending()
         answer.events_ns.append(monotonic_ns())
@@ -121,6 +140,10 @@ class WholeAnswer:
         self.answer = answer
         self._corpus = corpus
 
+    def found(self, cached_tokens: int) -> None:
+        """Take note of what the prefix cache held of the prompt."""
+        self.answer.cached_tokens = cached_tokens
+
     def deliver(self, *, finished: bool) -> None:
         """Take the next token; with the last one the answer can be sent."""
         if finished:
@@ -129,10 +152,15 @@ class WholeAnswer:
     def body(self) -> bytes:
         """Return the whole answer; the write that carries it begins now."""
         answer = self.answer
-        text = self._corpus.text(answer.offset, answer.output_tokens)
+        message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
+        if answer.call is None:
+            message["content"] = self._corpus.text(answer.offset, answer.output_tokens)
+        else:
+            pieces = (_arguments(answer, self._corpus, i) for i in range(1, answer.output_tokens))
+            message["tool_calls"] = [answer.call.opening(arguments="".join(pieces))]
         choice = {
             "index": 0,
-            "message": {"role": "assistant", "content": text, "refusal": None},
+            "message": message,
             "logprobs": None,
             "finish_reason": answer.ends_with,
         }
@@ -146,6 +174,21 @@ class WholeAnswer:
             "usage": answer.usage(),
         }
         return msgspec.json.encode(body)
+
+
+def _arguments(answer: Answer, corpus: Corpus, index: int) -> str:
+    """Return what token `index` adds to the arguments of the answer's call."""
+    assert answer.call is not None  # noqa: S101  # only asked where there is one
+    return answer.call.piece(index, corpus.word(answer.offset, index))
+
+
+def _escaped_arguments(answer: Answer, corpus: Corpus, index: int) -> bytes:
+    return _escaped(_arguments(answer, corpus, index))
+
+
+def _escaped(text: str) -> bytes:
+    """Return text as the inside of a JSON string."""
+    return msgspec.json.encode(text)[1:-1]
 
 
 def _choice(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:

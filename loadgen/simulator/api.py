@@ -4,7 +4,8 @@ Fields it does not know are accepted and ignored, as gateways do.
 """
 
 import re
-from typing import Annotated, Final, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -42,17 +43,63 @@ class ContentPart(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-class Message(msgspec.Struct, frozen=True):
+class CalledFunction(msgspec.Struct, frozen=True):
+    """What an assistant message called. arguments: JSON, as the model wrote it."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """One call in an assistant message."""
+
+    id: str
+    function: CalledFunction
+    type: Literal["function"] = "function"
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[ContentPart] | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
 
-    def texts(self) -> list[str]:
-        """Return every text of the message, in order."""
-        if isinstance(self.content, str):
-            return [self.content]
-        return [part.text for part in self.content or ()]
+    def text(self) -> str:
+        """Return all that the model reads of the message: its texts, names and arguments of its calls."""
+        text = self.content if isinstance(self.content, str) else ""
+        if isinstance(self.content, list):
+            text = "".join(part.text for part in self.content)
+        return text + "".join(c.function.name + c.function.arguments for c in self.tool_calls or ())
+
+
+class Function(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function the model may call. parameters: JSON Schema."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """One of the request's tools."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class ChosenFunction(msgspec.Struct, frozen=True):
+    """The function that has to be called."""
+
+    name: str
+
+
+class ToolChoice(msgspec.Struct, frozen=True):
+    """The tool that has to be called."""
+
+    type: Literal["function"]
+    function: ChosenFunction
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -62,10 +109,14 @@ class StreamOptions(msgspec.Struct, frozen=True):
 
 
 TokenCap = Annotated[int, msgspec.Meta(ge=1)] | None
+MinTokens = Annotated[int, msgspec.Meta(ge=0)] | None
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """The body of `POST /v1/chat/completions`, as far as the simulator cares."""
+    """The body of `POST /v1/chat/completions`, as far as the simulator cares.
+
+    min_tokens, ignore_eos: of vLLM and SGLang; the answer has at least so many tokens, or never ends itself.
+    """
 
     model: Annotated[str, msgspec.Meta(min_length=1)]
     messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
@@ -73,6 +124,10 @@ class ChatRequest(msgspec.Struct, frozen=True):
     stream_options: StreamOptions | None = None
     max_tokens: TokenCap = None
     max_completion_tokens: TokenCap = None
+    min_tokens: MinTokens = None
+    ignore_eos: bool | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     seed: int | None = None
     n: Literal[1] | None = None
 
@@ -108,12 +163,21 @@ def read_chat_request(body: bytes) -> ChatRequest:
             raise ApiError(
                 400, f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
             )
+    _check_tools(request)
     if request.max_tokens and request.max_completion_tokens:
         raise ApiError(
             400,
             "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
             param="max_tokens",
             code="invalid_parameter_combination",
+        )
+    if request.min_tokens and request.token_cap and request.min_tokens > request.token_cap:
+        raise ApiError(
+            400,
+            f"min_tokens must be less than or equal to max_tokens={request.token_cap}, got"
+            f" {request.min_tokens}.",
+            param="min_tokens",
+            code="invalid_value",
         )
     if request.stream_options and not request.stream:
         raise ApiError(
@@ -122,6 +186,38 @@ def read_chat_request(body: bytes) -> ChatRequest:
             param="stream_options",
         )
     return request
+
+
+def _check_tools(request: ChatRequest) -> None:
+    """Refuse what OpenAI refuses: a choice of no tool, a call without a result, a result without a call."""
+    choice = request.tool_choice
+    names = [tool.function.name for tool in request.tools or ()]
+    if choice is not None and not names:
+        raise ApiError(400, "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice")
+    if isinstance(choice, ToolChoice) and choice.function.name not in names:
+        what = f"Tool choice '{choice.function.name}' not found in 'tools' parameter."
+        raise ApiError(400, what, param="tool_choice", code="invalid_value")
+    waiting: list[str] = []
+    for i, message in enumerate(request.messages):
+        if message.role == "tool":
+            if message.tool_call_id not in waiting:
+                what = "a message of the role 'tool' must answer one of the 'tool_calls' before it."
+                raise ApiError(400, f"Invalid parameter: {what}", param=f"messages[{i}].role")
+            waiting.remove(message.tool_call_id)
+            continue
+        _check_answered(waiting, i)
+        waiting = [call.id for call in message.tool_calls or ()]
+    _check_answered(waiting, len(request.messages))
+
+
+def _check_answered(waiting: Sequence[str], i: int) -> None:
+    if waiting:
+        raise ApiError(
+            400,
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each"
+            f" 'tool_call_id'. These got no response: {', '.join(waiting)}",
+            param=f"messages[{i}].role",
+        )
 
 
 def _invalid(text: str) -> ApiError:

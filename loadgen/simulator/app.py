@@ -1,6 +1,7 @@
 """The HTTP side of the simulator: routes, keys, models, and a request's way through its engine."""
 
 import asyncio
+import dataclasses
 import hashlib
 import hmac
 import itertools
@@ -18,7 +19,8 @@ from loadgen.engine.params import EngineParams
 from loadgen.simulator.answer import Answer, StreamedAnswer, WholeAnswer
 from loadgen.simulator.api import ApiError, ChatRequest, read_chat_request
 from loadgen.simulator.driver import EngineDriver
-from loadgen.simulator.text import Corpus
+from loadgen.simulator.text import Corpus, Plot, prompt_blocks
+from loadgen.simulator.tools import FEWEST_TOKENS, Call
 from loadgen.simulator.truth import TruthLog
 from loadgen.units import NS_PER_S
 
@@ -143,17 +145,19 @@ class Simulator:
                 param="messages",
                 code="context_length_exceeded",
             )
-        capped = asked is not None or room < plot.free_tokens
+        tokens, ends_with, call = _length(chat, plot, room)
         return Answer(
             response_id=f"chatcmpl-{self._mark}{next(self._ids):08x}",
             model=chat.model,
             created_s=int(time.time()),
             received_ns=received_ns,
             prompt_tokens=plot.prompt_tokens,
-            output_tokens=asked or min(plot.free_tokens, room),
-            ends_with="length" if capped else "stop",
+            output_tokens=tokens,
+            ends_with=ends_with,
             offset=plot.offset,
             done=asyncio.get_running_loop().create_future(),
+            call=call,
+            blocks=prompt_blocks(chat, plot.prompt_tokens) if params.prefix_cache_tokens else [],
         )
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
@@ -198,13 +202,29 @@ class Simulator:
         return response
 
 
+def _length(chat: ChatRequest, plot: Plot, room: int) -> tuple[int, str, Call | None]:
+    """Return the tokens of an answer, why it ends, and its call, drawn out to what was asked.
+
+    room: what the prompt leaves of the context window. A text with a cap takes all of it.
+    """
+    most = chat.token_cap or room
+    wanted = max(plot.free_tokens, chat.min_tokens or 0)
+    if plot.call is None:
+        capped = chat.token_cap is not None or chat.ignore_eos or wanted > room
+        return (most, "length", None) if capped else (wanted, "stop", None)
+    if chat.ignore_eos:
+        wanted = max(most, FEWEST_TOKENS)
+    call = dataclasses.replace(plot.call, tokens=wanted)
+    return min(wanted, most), "length" if wanted > most else "tool_calls", call
+
+
 async def _through_engine(
     driver: EngineDriver, receiver: StreamedAnswer | WholeAnswer, answer: Answer
 ) -> None:
     """Let a request pass through overhead, queue and batch; cancelled, it leaves the engine."""
     queued_ns = answer.received_ns + driver.engine.draw_overhead_ns()
     await asyncio.sleep((queued_ns - time.monotonic_ns()) / NS_PER_S)
-    request_id = driver.submit(receiver, answer.prompt_tokens, answer.output_tokens, queued_ns)
+    request_id = driver.submit(receiver, answer.prompt_tokens, answer.output_tokens, queued_ns, answer.blocks)
     try:
         await answer.done
     finally:

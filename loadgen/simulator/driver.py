@@ -1,6 +1,7 @@
 """Makes one engine run in real time: waits for the end of each step, then hands out its tokens."""
 
 import asyncio
+from collections.abc import Sequence
 from time import monotonic_ns
 from typing import Protocol
 
@@ -10,6 +11,10 @@ from loadgen.units import NS_PER_S
 
 class Receiver(Protocol):
     """Whoever gets the tokens of one request."""
+
+    def found(self, cached_tokens: int) -> None:
+        """Hear how many prompt tokens the prefix cache held; before the first token, if it held any."""
+        ...
 
     def deliver(self, *, finished: bool) -> None:
         """Take one token. Must not wait: the other requests of the batch come after it."""
@@ -30,11 +35,21 @@ class EngineDriver:
         self._work = asyncio.Event()
         self._due_ns = 0
 
-    def submit(self, receiver: Receiver, prompt_tokens: int, output_tokens: int, at_ns: int) -> int:
-        """Queue a request that reached the queue at `at_ns` (monotonic); return its number."""
+    def submit(
+        self,
+        receiver: Receiver,
+        prompt_tokens: int,
+        output_tokens: int,
+        at_ns: int,
+        blocks: Sequence[int] = (),
+    ) -> int:
+        """Queue a request that reached the queue at `at_ns` (monotonic); return its number.
+
+        blocks: of its prompt, as `Engine.submit` takes them.
+        """
         request_id = self._next_id
         self._next_id += 1
-        self.engine.submit(request_id, prompt_tokens, output_tokens)
+        self.engine.submit(request_id, prompt_tokens, output_tokens, blocks)
         self._receivers[request_id] = receiver
         if self._idle:
             self._idle = False
@@ -59,6 +74,9 @@ class EngineDriver:
             self._idle = True
 
     def _hand_out(self, step: Step) -> None:
+        for request_id, cached_tokens in step.cached:
+            if request_id in self._receivers:
+                self._receivers[request_id].found(cached_tokens)
         last = set(step.finished)
         for request_id in step.tokens:
             receiver = self._receivers.get(request_id)

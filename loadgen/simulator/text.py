@@ -11,9 +11,11 @@ from typing import Final
 
 import msgspec
 
+from loadgen.engine.cache import BLOCK_TOKENS
 from loadgen.simulator.api import ChatRequest
+from loadgen.simulator.tools import Call, decide_call
 
-# Prompt tokens are estimated: characters of all texts, divided by this, rounded up. The same estimate
+# Prompt tokens are estimated: characters of texts and tools, divided by this, rounded up. The same estimate
 # as in loadgen.workload.code, so that a prompt cut to 1,000 tokens counts as about 1,000 here.
 CHARS_PER_TOKEN: Final = 4.3
 
@@ -40,12 +42,34 @@ _VOCABULARY: Final = tuple(f"{_WORDS}|{_CODE}".split("|"))
 class Plot:
     """What an answer will be, decided from the request alone.
 
-    offset: where in the corpus it starts. free_tokens: its length where nothing caps it.
+    offset: where in the corpus it starts. free_tokens: its length where nothing caps it. call: the answer is
+    a call of a tool, not a text.
     """
 
     prompt_tokens: int
     offset: int
     free_tokens: int
+    call: Call | None = None
+
+
+def prompt_blocks(request: ChatRequest, prompt_tokens: int) -> list[int]:
+    """Return the full blocks of a prompt, as the engine's prefix cache takes them.
+
+    Tools come first, then the messages, each behind a mark of its role, as in the templates of models.
+    """
+    text = _tools_text(request) + "".join(f"\x1e{m.role[0]}{m.text()}" for m in request.messages)
+    blocks: list[int] = []
+    start = block = 0
+    for i in range(1, prompt_tokens // BLOCK_TOKENS + 1):
+        end = int(i * BLOCK_TOKENS * CHARS_PER_TOKEN)
+        block = hash((block, text[start:end]))
+        blocks.append(block)
+        start = end
+    return blocks
+
+
+def _tools_text(request: ChatRequest) -> str:
+    return msgspec.json.encode(request.tools).decode() if request.tools else ""
 
 
 class Corpus:
@@ -61,18 +85,25 @@ class Corpus:
         """Decide the answer to a request."""
         digest = hashlib.blake2b(digest_size=16)
         digest.update(msgspec.json.encode((self._seed, request.model, request.seed, request.messages)))
-        chars = sum(len(text) for message in request.messages for text in message.texts())
+        chars = len(_tools_text(request)) + sum(len(message.text()) for message in request.messages)
         draw = random.Random(digest.digest())  # noqa: S311 - no secret
         free = round(draw.lognormvariate(math.log(MEDIAN_TOKENS), SIGMA))
+        offset = draw.randrange(_CORPUS_TOKENS)
+        call = decide_call(request, draw)
         return Plot(
             prompt_tokens=max(1, math.ceil(chars / CHARS_PER_TOKEN)),
-            offset=draw.randrange(_CORPUS_TOKENS),
-            free_tokens=min(max(free, 1), LONGEST_TOKENS),
+            offset=offset,
+            free_tokens=call.tokens if call else min(max(free, 1), LONGEST_TOKENS),
+            call=call,
         )
 
     def text(self, offset: int, tokens: int) -> str:
         """Return an answer as text."""
         return "".join(self._texts[(offset + i) % _CORPUS_TOKENS] for i in range(tokens))
+
+    def word(self, offset: int, index: int) -> str:
+        """Return token `index` of an answer."""
+        return self._texts[(offset + index) % _CORPUS_TOKENS]
 
     def escaped(self, offset: int, index: int) -> bytes:
         """Return token `index` of an answer as the inside of a JSON string."""

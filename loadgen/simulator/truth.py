@@ -14,7 +14,8 @@ class TruthLog:
 
     Fields: id (the response's), model, received_ns (the request was read completely), events_ns (just
     before each write that carried output; a whole answer has one), last_ns (the last of them, null
-    without any), prompt_tokens, output_tokens (tokens sent), finish_reason (null: the client left).
+    without any), prompt_tokens, cached_tokens (those the prefix cache held), output_tokens (tokens sent),
+    finish_reason (null: the client left).
     Instants are `time.monotonic_ns`; on Linux `time.perf_counter_ns` reads the same clock.
     Requests refused with an error are not logged.
     """
@@ -42,6 +43,7 @@ class TruthLog:
             "events_ns": answer.events_ns,
             "last_ns": answer.events_ns[-1] if answer.events_ns else None,
             "prompt_tokens": answer.prompt_tokens,
+            "cached_tokens": answer.cached_tokens,
             "output_tokens": sent,
             "finish_reason": answer.finish_reason,
         }

@@ -8,7 +8,8 @@ import pytest
 import trustme
 
 from loadgen.errors import EndpointError
-from loadgen.scenario.model import FilePath, Target
+from loadgen.scenario.lengths import FilePath
+from loadgen.scenario.model import Target
 from loadgen.wire.client import Client
 from loadgen.wire.decode import DecodeQueue
 from loadgen.wire.request import request_head
