@@ -40,10 +40,11 @@ def _round(load: OpenLoad, folder: Path, bars: Bars) -> tuple[float, float]:
     sent = np.array([row["sent_ns"] for row in rows])
     bars.none_of("requests before their time", int((left < intended).sum()))
     lag = (left - intended) / 1e6
-    got = np.array(
-        [truth[row["response_id"]].received_ns - epoch_ns for row in rows if row["outcome"] == "ok"]
+    good = [row for row in rows if row["outcome"] == "ok"]
+    there = (
+        np.array([truth[row["response_id"]].received_ns - epoch_ns - row["intended_ns"] for row in good])
+        / 1e6
     )
-    asked = np.array([row["intended_ns"] for row in rows if row["outcome"] == "ok"])
     planned_s, sent_s = (float(x[-1] - x[0]) / 1e9 for x in (intended, sent))
     off = abs(planned_s / sent_s - 1)
     gaps = np.abs(np.diff(np.sort(sent)) - np.diff(intended)) / 1e6

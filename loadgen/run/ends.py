@@ -1,4 +1,4 @@
-"""What ends a run's window early: enough is known, or too much fails. Asked once a second, not per request."""
+"""What ends a window early: enough is known, or too much fails. Asked once a second, not per request."""
 
 from collections import deque
 from collections.abc import Sequence
