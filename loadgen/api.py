@@ -140,7 +140,7 @@ class _Run:
         if self.options.probe:
             await probe([c for c, f in zip(clients, self.facts, strict=True) if not f.simulated])
         self.folder = folder = RunFolder.create(self.options.out, self.scenario.name, self.started)
-        self.journal = Journal(folder, self.recorder, [t.name for t in self.targets], self._header)
+        self.journal = Journal(folder, self.recorder, self._header)
         folder.write_scenario(to_toml(self.scenario))
         self.runner = runner = Runner(
             self.plan,

@@ -68,7 +68,11 @@ class Requests(msgspec.Struct, frozen=True):
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """Token sums over the window's requests; source: "usage", "events", "mixed" or None."""
+    """Token sums over the window's requests; source: "usage", "events", "mixed" or None.
+
+    prompt_cache_told: prompt tokens of those requests whose usage tells how many were cached (their number:
+    requests_cache_told); only of these is the share of `cached` known.
+    """
 
     prompt: int
     cached: int
@@ -76,23 +80,53 @@ class Tokens(msgspec.Struct, frozen=True):
     output: int
     source: str | None
     sources: dict[str, int]
+    prompt_cache_told: int = 0
+    requests_cache_told: int = 0
 
 
 class Rates(msgspec.Struct, frozen=True):
     """Per second of the target's window.
 
-    offered: requests begun in it. requests, good: successful ones that ended in it, whenever they were begun.
-    output_tokens: those that arrived inside it, of any request.
+    offered: requests intended for it, dropped ones too. requests, good: successful ones that ended in it,
+    whenever they were begun. output_tokens: those that arrived inside it, of any request.
+    delivered: requests that left in it.
     """
 
     offered_requests_per_s: float | None
     requests_per_s: float | None
     output_tokens_per_s: float | None
     good_requests_per_s: float | None
+    delivered_requests_per_s: float | None = None
+
+
+class Sessions(msgspec.Struct, frozen=True):
+    """Conversations: begun in the window; ended in it with their last turn; ended in it by a failed turn."""
+
+    begun: int
+    ended: int
+    failed: int
+
+
+class GroupReport(msgspec.Struct, frozen=True):
+    """The window's requests of one task ("task"), or of the "first" or the "later" turns ("turn").
+
+    metrics: ttft_ms, tpot_ms and e2e_ms.
+    """
+
+    by: str
+    name: str
+    requests: int
+    ok: int
+    failed: int
+    metrics: dict[str, Dist]
 
 
 class TargetReport(msgspec.Struct, frozen=True):
-    """One target. window_s: its measurement window (in a run ended by count: until its last answer)."""
+    """One target, at one level of the load where there are several (then its name ends in " @ " and level).
+
+    window_s: its measurement window (in a run ended by count: until its last answer). target: its name alone.
+    groups: by task where there are several, by turn where conversations have several.
+    """
 
     name: str
     model: str
@@ -109,6 +143,10 @@ class TargetReport(msgspec.Struct, frozen=True):
     series: dict[str, Any]
     cost: None = None
     slo: tuple[()] = ()
+    target: str = ""
+    level: str = ""
+    groups: tuple[GroupReport, ...] = ()
+    sessions: Sessions | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -123,6 +161,7 @@ class Instrument(msgspec.Struct, frozen=True):
 
     loop_lag_ms: how late the event loop got to what was due, sampled 100 times a second.
     cpu_share: CPU time of the generator over wall time, of one core; cpu_share_max: worst second.
+    arrivals: requests planned for the window and begun; of an open loop those of `Arrivals.summary`.
     """
 
     loop_lag_ms: Dist
@@ -137,7 +176,11 @@ class Instrument(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """The run as a whole. epoch_ns: instant of offset 0 on the generator's monotonic clock."""
+    """The run as a whole. epoch_ns: instant of offset 0 on the generator's monotonic clock.
+
+    open_loop: sessions arrived by a schedule. stopped_by: what ended it: "duration", "requests", "until",
+    "errors", "prompts" (used up), "user"; None: not known. set_aside: what `too_long` did with prompts.
+    """
 
     id: str
     scenario: str
@@ -155,6 +198,9 @@ class Run(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     load: dict[str, Any]
     epoch_ns: int
+    open_loop: bool = False
+    stopped_by: str | None = None
+    set_aside: dict[str, int] = {}
 
 
 class Report(msgspec.Struct, frozen=True):

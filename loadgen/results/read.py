@@ -10,8 +10,9 @@ import msgspec
 
 from loadgen import __version__
 from loadgen.errors import OutputError
+from loadgen.measure.arrivals import Arrivals
 from loadgen.measure.metrics import ALL_METRICS, CHUNK_GAP
-from loadgen.measure.recorder import Recorder
+from loadgen.measure.recorder import LevelWindow, Recorder
 from loadgen.measure.sample import Sample
 from loadgen.results import hlog
 from loadgen.results.folder import HEADER, HISTOGRAMS, LATEST, REPORT, SAMPLES
@@ -199,26 +200,52 @@ def _read_bytes(path: Path) -> bytes:
 def _rebuild(folder: Path) -> Report:
     """Make the report of a run that was killed, out of run.json, samples and histograms."""
     state = _read_state(folder / HEADER)
-    recorder = Recorder([t.name for t in state.targets], 0)
-    reached_ns = state.window.start_ns
+    levels = state.levels or (LevelWindow("", state.window.start_ns, state.window.end_ns),)
+    recorder = Recorder([t.name for t in state.targets], 0, levels)
+    arrivals = Arrivals()
+    reached_ns = 0
     for sample in read_samples(folder / SAMPLES):
-        if sample.target not in recorder.targets:
+        try:
+            recorder.add(sample)
+        except KeyError:
             place = f"{folder / SAMPLES}: request {sample.seq}"
-            raise OutputError(place, f'has a target that {HEADER} has not: "{sample.target}"', _DAMAGED)
-        recorder.add(sample)
+            what = f'has a target that {HEADER} has not: "{sample.target}"'
+            if any(t.name == sample.target for t in state.targets):
+                what = f'has a level that {HEADER} has not: "{sample.level}"'
+            raise OutputError(place, what, _DAMAGED) from None
         reached_ns = max(reached_ns, sample.done_ns)
+        left_ns = sample.connect_start_ns if sample.connect_start_ns is not None else sample.sent_ns
+        if state.run.open_loop and not sample.turn and left_ns is not None:
+            arrivals.note(sample.intended_ns, left_ns, sample.target)
     _add_gaps(recorder, folder / HISTOGRAMS)
-    end_ns = state.window.end_ns
     state = msgspec.structs.replace(
         state,
         # a window that was still open ends with the last answer: a rate over its planned length means nothing
-        window=Window(state.window.start_ns, None if end_ns is None else min(end_ns, reached_ns)),
+        window=_cut(state.window, reached_ns),
+        levels=tuple(_cut_level(v, reached_ns) for v in state.levels),
+        arrivals=_arrivals(state, arrivals) if state.run.open_loop else {},
         run=msgspec.structs.replace(
             state.run, complete=False, wall_s=max(state.run.wall_s, reached_ns / NS_PER_S)
         ),
     )
     report = build_report(state, recorder)
     return msgspec.structs.replace(report, verdict=Verdict("suspect", ("the run was killed",)))
+
+
+def _cut(window: Window, reached_ns: int) -> Window:
+    if window.end_ns is None:
+        return window
+    return Window(window.start_ns, max(window.start_ns, min(window.end_ns, reached_ns)))
+
+
+def _cut_level(level: LevelWindow, reached_ns: int) -> LevelWindow:
+    cut = _cut(Window(level.start_ns, level.end_ns), reached_ns)
+    return LevelWindow(level.label, cut.start_ns, cut.end_ns)
+
+
+def _arrivals(state: RunState, arrivals: Arrivals) -> dict[str, Any]:
+    dropped, delayed = sum(state.dropped.values()), int(state.arrivals.get("delayed", 0))
+    return arrivals.summary(None, len(state.targets), dropped=dropped, delayed=delayed)
 
 
 def _read_state(path: Path) -> RunState:

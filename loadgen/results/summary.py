@@ -1,22 +1,27 @@
 """A recorder's counts → the figures of report.json. The same for a run that ends and one read back."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
 from loadgen import __version__
+from loadgen.measure.groups import GROUP_METRICS, Groups
 from loadgen.measure.histogram import Counts, Distribution, decode, with_failures
 from loadgen.measure.metrics import ALL_METRICS, MS, Metric
-from loadgen.measure.recorder import FAILURE_METRICS, PHASES, Recorder, TargetRecorder
+from loadgen.measure.recorder import FAILURE_METRICS, PHASES, LevelWindow, Recorder, TargetRecorder
 from loadgen.results.model import (
     FORMAT,
     Above,
     Dist,
+    GroupReport,
     Instrument,
     Rates,
     Report,
     Requests,
     Run,
+    Sessions,
     TargetReport,
     Tokens,
     Verdict,
@@ -61,7 +66,10 @@ class RunState(msgspec.Struct, frozen=True):
     """run.json: all that a report needs beside the samples. Written when the run starts and as it goes on.
 
     planned: requests that the plan has for the window, over all targets; None where only time ends it.
-    ran_out: targets that had no more to send before the window's end.
+    ran_out: targets that had no more to send before the window's end. levels: where the load has several,
+    each with its window; `window` is then the last one's. dropped: arrivals of the windows that a cap did
+    away with, by the recorder's name. arrivals: of an open loop, what is known beside the samples: while it
+    runs no more than {"delayed": n}, at the end `Arrivals.summary`.
     """
 
     run: Run
@@ -70,9 +78,15 @@ class RunState(msgspec.Struct, frozen=True):
     vitals: Vitals
     planned: int | None
     ran_out: tuple[str, ...] = ()
+    levels: tuple[LevelWindow, ...] = ()
+    dropped: dict[str, int] = {}
+    arrivals: dict[str, Any] = {}
 
     def window_of(self, recorder: TargetRecorder) -> Window:
         """Return the window of one target; where it had no more to send, it ends with the last answer."""
+        for label, start_ns, end_ns in self.levels:
+            if label == recorder.level.label and len(self.levels) > 1:
+                return Window(start_ns, end_ns)
         end_ns, last_ns = self.window.end_ns, recorder.last_done_ns
         if end_ns is None or (recorder.name in self.ran_out and last_ns < end_ns):
             end_ns = last_ns
@@ -115,14 +129,15 @@ def dist(counts: Counts, scale: float, extra: WithFailures | UnsetType = UNSET) 
 
 
 def _all_requests(recorder: TargetRecorder, metric: Metric) -> WithFailures:
-    """Percentiles in which failures and cut-offs have their place."""
+    """Percentiles in which failures and cut-offs have their place; dropped: only from_plan."""
+    failed = recorder.failed + (recorder.dropped if metric.name.endswith("from_plan") else 0)
     row = FAILURE_METRICS.index(metric)
     done = recorder.counts[ALL_METRICS.index(metric)] + recorder.reached[row]
     censored = recorder.censored[row]
-    count = int(done.sum() + censored.sum()) + recorder.failed
+    count = int(done.sum() + censored.sum()) + failed
     if not count:
         return WithFailures(count=0)
-    found = with_failures(done, censored, recorder.failed, metric.scale, _INTERVALS)
+    found = with_failures(done, censored, failed, metric.scale, _INTERVALS)
     read = {
         f"p{p}": Above(float(f"{v[0]:.5g}")) if isinstance(v, tuple) else float(f"{v:.5g}")
         for p, v in found.items()
@@ -148,7 +163,7 @@ def _requests(recorder: TargetRecorder) -> Requests:
         failed=recorder.failed,
         cancelled=outcomes["cancelled"],
         outcomes={o: n for o, n in sorted(outcomes.items()) if n},
-        dropped=0,
+        dropped=recorder.dropped,
         late=recorder.late,
         resent=recorder.resent,
         phases={p: {o: n for o, n in sorted(recorder.outcomes[p].items()) if n} for p in PHASES},
@@ -166,7 +181,25 @@ def _tokens(recorder: TargetRecorder) -> Tokens:
         output=sums["output"],
         source=source,
         sources=sources,
+        prompt_cache_told=recorder.prompt_tokens_told,
+        requests_cache_told=recorder.requests_told,
     )
+
+
+def _groups(by: str, groups: Groups) -> list[GroupReport]:
+    return [
+        GroupReport(
+            by=by,
+            name=name,
+            requests=group.requests,
+            ok=group.ok,
+            failed=group.failed,
+            metrics={
+                m.key: dist(counts, m.scale) for m, counts in zip(GROUP_METRICS, group.counts, strict=True)
+            },
+        )
+        for name, group in sorted(groups.table.items())
+    ]
 
 
 def target_report(facts: TargetFacts, recorder: TargetRecorder, window: Window) -> TargetReport:
@@ -178,23 +211,29 @@ def target_report(facts: TargetFacts, recorder: TargetRecorder, window: Window) 
         return _round(n / window_s) if window_s else None
 
     return TargetReport(
-        **msgspec.structs.asdict(facts),
+        **msgspec.structs.asdict(facts) | {"name": recorder.name},
+        target=recorder.target,
+        level=recorder.level.label,
         window_s=window_s,
         requests=requests,
         tokens=_tokens(recorder),
         rates=Rates(
-            offered_requests_per_s=rate(requests.sent),
+            offered_requests_per_s=rate(requests.sent + requests.dropped),
             requests_per_s=rate(recorder.window_ok),
             output_tokens_per_s=rate(recorder.window_output_tokens),
             good_requests_per_s=rate(recorder.window_ok),
+            delivered_requests_per_s=rate(recorder.left),
         ),
         errors=dict(recorder.errors.most_common(20)),
         metrics=metrics(recorder),
         series=recorder.series.table(),
+        groups=(*_groups("task", recorder.by_task), *_groups("turn", recorder.by_turn)),
+        sessions=Sessions(recorder.sessions_begun, recorder.sessions_ended, recorder.sessions_failed),
     )
 
 
-def _instrument(vitals: Vitals, recorder: Recorder, planned: int | None) -> Instrument:
+def _instrument(state: RunState, recorder: Recorder) -> Instrument:
+    vitals = state.vitals
     send_lag = next(i for i, m in enumerate(ALL_METRICS) if m.name == "send_lag")
     lags = [r.counts[send_lag] for r in recorder.targets.values()]
     begun = sum(r.outcomes["measure"].total() for r in recorder.targets.values())
@@ -207,22 +246,22 @@ def _instrument(vitals: Vitals, recorder: Recorder, planned: int | None) -> Inst
         gc_collections=vitals.gc_collections,
         connections_max=vitals.connections_max,
         rss_mb_max=None if vitals.rss_max is None else round(vitals.rss_max / 1e6, 1),
-        arrivals={"planned": planned, "begun": begun},
+        arrivals={"planned": state.planned, "begun": begun} | state.arrivals,
     )
 
 
 def build_report(state: RunState, recorder: Recorder) -> Report:
     """Make the report, still without its verdict."""
-    recorders = [recorder.targets[f.name] for f in state.targets]
-    targets = tuple(
-        target_report(f, r, state.window_of(r)) for f, r in zip(state.targets, recorders, strict=True)
-    )
+    for name, n in state.dropped.items():
+        recorder.targets[name].dropped = n
+    facts = {f.name: f for f in state.targets}
+    targets = tuple(target_report(facts[r.target], r, state.window_of(r)) for r in recorder.targets.values())
     window_s = max((t.window_s for t in targets), default=0.0)
     return Report(
         format=FORMAT,
         loadgen=__version__,
         run=msgspec.structs.replace(state.run, window_s=window_s),
         verdict=Verdict("valid"),
-        instrument=_instrument(state.vitals, recorder, state.planned),
+        instrument=_instrument(state, recorder),
         targets=targets,
     )

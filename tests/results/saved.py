@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from loadgen.measure.histogram import BUCKETS, encode, indexes
-from loadgen.measure.recorder import Recorder
+from loadgen.measure.recorder import LevelWindow, Recorder
 from loadgen.measure.sample import Sample
 from loadgen.results.folder import RunFolder, write_report
 from loadgen.results.hlog import HlogWriter
@@ -99,7 +99,7 @@ def write_run(
 ) -> tuple[Path, Report]:
     """Write a run as a run does; chunk gaps of 15 ms are known of the first target."""
     folder = RunFolder.create(out, "coding", started)
-    recorder = Recorder(TARGETS, 0)
+    recorder = Recorder(TARGETS, 0, (LevelWindow("", SECOND, end_ns),))
     writer = HlogWriter(started)
     folder.append_hlog(writer.head())
     folder.write_header(msgspec.json.encode(state(folder.id, complete=False, end_ns=end_ns)))
