@@ -11,7 +11,7 @@ FOREVER: Final = 2**62
 
 
 class Starts(NamedTuple):
-    """The intervals in which places are there, in order of their beginning; ns from the epoch, shape (starts,).
+    """The intervals in which places are there, by their beginning: ns from the epoch, shape (starts,).
 
     until_ns: from then on the place begins no session (FOREVER: to the end of the window).
     """

@@ -8,6 +8,7 @@ begin, and the number decides the prompt: all targets get the same ones.
 
 import hashlib
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Final
@@ -16,9 +17,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.plan import places
+from loadgen.errors import ScenarioError
+from loadgen.plan import arrivals, places
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.traffic import Load, Mode
+from loadgen.units import format_rate
 from loadgen.workload.prompt import Int64s, Prompts
 
 FOREVER: Final = places.FOREVER
@@ -136,11 +139,24 @@ def build(scenario: Scenario, prompts: Prompts) -> Plan:
     """Lay down the plan: of (scenario, its seed, the prompts) alone, the same to the byte every time.
 
     Raises:
-        ScenarioError: nothing would arrive, or more than a plan can hold.
+        ScenarioError: nothing would arrive in a window, or more than a plan can hold.
     """
+    load = scenario.load
+    return _open(scenario, prompts) if load.open_loop else _closed(scenario, prompts)
+
+
+def planned_counts(plan: Plan, edges_ns: Sequence[int] | Int64s) -> Int64s:
+    """Count what begins in each bin [edges_ns[i], edges_ns[i + 1]): shape (edges - 1,).
+
+    Open loop: arrivals at each target. Closed loop: the starts of places, over all targets.
+    """
+    return np.diff(np.searchsorted(plan.when_ns, edges_ns)).astype(np.int64)
+
+
+def _closed(scenario: Scenario, prompts: Prompts) -> Plan:
     load, targets = scenario.load, len(scenario.targets)
     levels = _levels(load)
-    counts = [1 if load.mode == "one_at_a_time" else int(level.value) for level in levels]
+    counts = [int(level.value) for level in levels]
     if load.requests is not None and not load.warmup_ns:
         counts = [min(n, int(load.requests)) for n in counts]  # further places would never get a request
     starts = places.lay_out(counts, [level.start_ns for level in levels], int(load.ramp_ns), targets)
@@ -160,36 +176,104 @@ def build(scenario: Scenario, prompts: Prompts) -> Plan:
         requests=None if load.requests is None else int(load.requests),
         knots_ns=_EMPTY,
         knots_per_s=np.empty(0),
-        digest=_digest(scenario, prompts.contents_digest),
+        digest=_digest(scenario, prompts),
     )
+
+
+def _open(scenario: Scenario, prompts: Prompts) -> Plan:
+    load = scenario.load
+    levels, laid = _arrivals(scenario, prompts)
+    kept = _within_count(laid.when_ns, levels, load.requests)
+    when = laid.when_ns if kept is None else laid.when_ns[kept]
+    session = laid.session if kept is None or laid.session is None else laid.session[kept]
+    if not any(_inside(when, level.window_ns) for level in levels):
+        remedy = "write a longer duration, a shorter warmup or a higher rate"
+        raise ScenarioError(f"load.{load.mode}", "no session would arrive in the window", remedy)
+    return Plan(
+        mode=load.mode,
+        levels=levels,
+        when_ns=when,
+        until_ns=_EMPTY,
+        place=_EMPTY,
+        target=_EMPTY,
+        session=session,
+        targets=len(scenario.targets),
+        first_session=0,
+        stride=1,
+        ramp_ns=int(load.ramp_ns),
+        grace_ns=int(load.grace_ns),
+        requests=None if load.requests is None else int(load.requests),
+        knots_ns=laid.knots[0],
+        knots_per_s=laid.knots[1],
+        digest=_digest(scenario, prompts, *([when] if session is None else [when, session])),
+    )
+
+
+def _arrivals(scenario: Scenario, prompts: Prompts) -> tuple[tuple[Level, ...], arrivals.Arrivals]:
+    load, seed = scenario.load, scenario.seed
+    if load.mode == "rate":
+        levels = _levels(load)
+        starts = [level.start_ns for level in levels]
+        return levels, arrivals.of_rate(load, seed, [level.value for level in levels], starts)
+    value = 0.0
+    if load.burst is not None:
+        laid, value = arrivals.of_burst(load, load.burst), float(load.burst.size)
+    elif load.trace is not None:
+        laid = arrivals.of_trace(load, load.trace, prompts.arrivals_ns)
+    else:
+        laid = arrivals.of_stages(load, seed)
+    return (Level("", value, 0, (int(load.warmup_ns), laid.end_ns)),), laid
 
 
 def _levels(load: Load) -> tuple[Level, ...]:
     """The levels of concurrency, users or rate, one after the other, each with its warm-up and duration."""
-    values: tuple[float, ...] = load.levels or (load.concurrency or load.users or load.rate_per_s or 1,)
-    levels, start = [], 0
+    one = load.rate_per_s or load.users or (load.concurrency if load.mode == "concurrency" else None) or 1
+    values: tuple[float, ...] = load.levels or (one,)
+    levels: list[Level] = []
+    start = 0
     for value in values:
         begin = start + int(load.warmup_ns)
         end = None if load.duration_ns is None else begin + int(load.duration_ns)
-        label = "" if len(values) == 1 else f"{value:g}/s" if load.mode == "rate" else f"{value:g}"
+        text = format_rate(value) if load.mode == "rate" else str(int(value))
+        again = sum(level.value == value for level in levels)
+        label = "" if len(values) == 1 else f"{text} ({again + 1})" if again else text
         levels.append(Level(label, float(value), start, (begin, end)))
         start = begin if end is None else end
     return tuple(levels)
 
 
-def _digest(scenario: Scenario, contents_digest: str) -> str:
+def _inside(when_ns: Int64s, window_ns: tuple[int, int | None]) -> range:
+    """Which of the sorted times are in a window."""
+    begin, end = window_ns
+    first, last = np.searchsorted(when_ns, [begin, FOREVER if end is None else end])
+    return range(int(first), int(last))
+
+
+def _within_count(when_ns: Int64s, levels: Sequence[Level], requests: int | None) -> NDArray[np.bool_] | None:
+    """Which arrivals are left when each window holds at most so many; None: all."""
+    inside = [_inside(when_ns, level.window_ns) for level in levels]
+    if requests is None or all(len(found) <= requests for found in inside):
+        return None
+    kept = np.ones(len(when_ns), dtype=np.bool_)
+    for found in inside:
+        kept[found.start + int(requests) : found.stop] = False
+    return kept
+
+
+def _digest(scenario: Scenario, prompts: Prompts, *arrays: Int64s) -> str:
     """SHA-256 over what decides the load and the words; names of targets and reports don't."""
+    by_hand = {"file": None, "tokenizer": None, "chars_per_token": None, "overhead_tokens": None}
     decisive = (
         scenario.seed,
-        [
-            msgspec.structs.replace(w, salt=bool(w.salt), file=None, tokenizer=None, chars_per_token=None)
-            for w in scenario.workloads
-        ],
+        [msgspec.structs.replace(w, salt=bool(w.salt), **by_hand) for w in scenario.workloads],
         scenario.load,
         [(t.endpoint, t.extra_body, t.session, t.context_tokens) for t in scenario.targets],
-        contents_digest,
+        prompts.contents_digest,
     )
-    return hashlib.sha256(msgspec.json.encode(decisive, enc_hook=_plain, order="sorted")).hexdigest()
+    digest = hashlib.sha256(msgspec.json.encode(decisive, enc_hook=_plain, order="sorted"))
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array, dtype="<i8").data)
+    return digest.hexdigest()
 
 
 def _plain(value: Any) -> object:
