@@ -224,18 +224,18 @@ async def test_one_cut_off_while_it_waits_gives_its_turn_on() -> None:
 async def test_the_address_that_answers_is_remembered() -> None:
     async with RawServer(SERVE) as server, calling(server.base_url) as caller:
         # nobody listens on the first
-        caller.client._addresses = ("127.0.0.9", "127.0.0.1")
+        caller.client._pool._addresses = ("127.0.0.9", "127.0.0.1")
         assert outcomes(await caller.send_many(50)) == {"ok": 50}
-        assert caller.client._addresses[0] == "127.0.0.1"
+        assert caller.client._pool._addresses[0] == "127.0.0.1"
 
 
 async def test_addresses_put_in_another_order_meanwhile_fail_nobody() -> None:
     async with RawServer(SERVE) as server, calling(server.base_url) as caller:
-        caller.client._addresses = ("127.0.0.9", "127.0.0.1")
+        caller.client._pool._addresses = ("127.0.0.9", "127.0.0.1")
         request = asyncio.ensure_future(caller.send())
-        while not caller.client._connecting:  # noqa: ASYNC110  # a few turns of the loop
+        while not caller.client._pool._connecting:  # noqa: ASYNC110  # a few turns of the loop
             await asyncio.sleep(0)
-        caller.client._addresses = ("127.0.0.1", "127.0.0.9")  # as another one has found out
+        caller.client._pool._addresses = ("127.0.0.1", "127.0.0.9")  # as another one has found out
         assert (await request).outcome == "ok"
 
 
@@ -281,7 +281,7 @@ async def test_a_restart_of_the_server_does_not_end_keep_alive() -> None:
 async def test_a_connection_about_to_close_is_not_used() -> None:
     async with RawServer(SERVE) as server, calling(server.base_url) as caller:
         await caller.send()
-        (connection,) = caller.client._idle
+        (connection,) = caller.client._pool._idle
         assert connection.transport is not None
         connection.transport.close()
         second = await caller.send()

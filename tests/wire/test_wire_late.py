@@ -158,7 +158,7 @@ async def test_cut_off_in_the_moment_of_connecting(monkeypatch: pytest.MonkeyPat
             asyncio.get_running_loop().call_soon(caller.client.cut, "enough")
             return made
 
-        monkeypatch.setattr("loadgen.wire.client.connect", connect)
+        monkeypatch.setattr("loadgen.wire.pool.connect", connect)
         t = await caller.send()
         assert (t.outcome, t.error, t.sent_ns) == ("cancelled", "enough", None)
         assert t.connected_ns is not None
@@ -174,7 +174,7 @@ async def test_a_session_cancelled_in_the_moment_of_connecting(monkeypatch: pyte
             asyncio.get_running_loop().call_soon(session.cancel)
             return made[0]
 
-        monkeypatch.setattr("loadgen.wire.client.connect", connect)
+        monkeypatch.setattr("loadgen.wire.pool.connect", connect)
         session = asyncio.ensure_future(caller.client.send(PROMPT, print))
         with pytest.raises(asyncio.CancelledError):
             await session
