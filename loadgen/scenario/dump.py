@@ -40,7 +40,7 @@ def plain(value: Any) -> Any:
         table = {config.tag_field: config.tag} if config.tag_field else {}
         for f in msgspec.structs.fields(value):
             item = getattr(value, f.name)
-            if item is None or item in ({}, ()):
+            if item is None or item == {} or item == f.default == ():
                 continue
             table[f.encode_name] = format_duration(item) if f.name.endswith("_ns") else plain(item)
         return table

@@ -74,7 +74,7 @@ class Reading:
     def check_most(self, number: float | None, at: Key) -> None:
         """Note a mistake of a number of things that are there at the same time."""
         if number is not None and number > _MOST_AT_ONCE:
-            self.wrong_value(at, number, "is beyond any machine", f"write at most {_MOST_AT_ONCE:,}")
+            self.wrong_value(at, int(number), "is beyond any machine", f"write at most {_MOST_AT_ONCE:,}")
 
     def wrong_value(self, at: Key, value: object, what: str, remedy: str = "") -> Any:
         """Note a mistake of a value, showing it unless it could be a secret; return BAD."""

@@ -11,15 +11,34 @@ from msgspec.structs import fields
 
 from loadgen.errors import ScenarioError
 from loadgen.scenario.load import load
-from loadgen.scenario.model import Load, Scenario, Target, Timeouts, Workload
+from loadgen.scenario.model import Scenario, SessionKey, Target, Timeouts
+from loadgen.scenario.traffic import Burst, ErrorStop, Load, Stage, Trace, Until
+from loadgen.scenario.words import SharedPrefix, Tool, Workload
 
 SCENARIO = Path(__file__).parents[2] / "scenarios" / "code_completion.toml"
 GOOD = 'name = "s"\n[[targets]]\nname = "a"\nmodel = "m"\n[load]\nrequests = 1\n'
 
 LEAVES = st.one_of(
-    st.sampled_from(["env", "uniform", "empirical", "jsonl", "http://h/v1", "5s", "1k", ".", ""]),
+    st.sampled_from(
+        [
+            "5/s",
+            "5%",
+            "ttft",
+            "gamma",
+            "env",
+            "uniform",
+            "empirical",
+            "jsonl",
+            "http://h/v1",
+            "5s",
+            "1k",
+            ".",
+            "",
+        ]
+    ),
     st.booleans(),
     st.integers(-(2**70), 2**70),
+    st.just(10**400),
     st.floats(),
     st.dates(),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=3),
@@ -27,7 +46,10 @@ LEAVES = st.one_of(
 
 
 NAMES = st.sampled_from(
-    ["env", "kind", "min", "max", "value", "values", "name", "stream", "host", "total", "zzz"]
+    [
+        *("env", "kind", "min", "max", "value", "values", "name", "stream", "host", "total", "zzz"),
+        *(f.encode_name for kind in (Stage, Until, Tool) for f in fields(kind)),
+    ]
 )
 VALUES = st.recursive(
     LEAVES, lambda x: st.lists(x, max_size=2) | st.dictionaries(NAMES, x, max_size=3), max_leaves=8
@@ -36,8 +58,14 @@ ROOTS: dict[str, type[Struct]] = {
     "": Scenario,
     "targets[0].": Target,
     "targets[0].timeouts.": Timeouts,
+    "targets[0].session.": SessionKey,
     "workload.": Workload,
+    "workload.shared_prefix.": SharedPrefix,
     "load.": Load,
+    "load.burst.": Burst,
+    "load.trace.": Trace,
+    "load.until.": Until,
+    "load.stop_at_errors.": ErrorStop,
 }
 KEYS = [prefix + field.encode_name for prefix, root in ROOTS.items() for field in fields(root)]
 

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.errors import ScenarioError
 from loadgen.scenario.lengths import Constant, Lognormal, Tokens, Uniform
 from loadgen.scenario.load import load
-from loadgen.scenario.model import FromEnv, Load, Target, Timeouts
+from loadgen.scenario.model import FromEnv, SessionKey, Target, Timeouts
+from loadgen.scenario.traffic import Load
+from tests.scenario.written import LOAD, TARGET, cases, lines_of, only, scenario
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
-TARGET = '[[targets]]\nname = "a"\nmodel = "m"\n'
-LOAD = '[load]\nduration = "5s"\n'
 
 
 @pytest.fixture(autouse=True)
@@ -20,30 +19,12 @@ def no_openai_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
-def scenario(
-    folder: Path, *, top: str = "", target: str = "", workload: str = "", load_keys: str = LOAD
-) -> Path:
-    """Write a good scenario with some keys added."""
-    text = f'name = "s"\n{top}\n{TARGET}{target}\n[workload]\n{workload}\n{load_keys}'
-    path = folder / "s.toml"
-    path.write_text(text, "utf-8")
-    return path
-
-
-def lines_of(path: Path, *overrides: tuple[str, object]) -> list[str]:
-    """Load a wrong scenario; return its messages."""
-    with pytest.raises(ScenarioError) as caught:
-        load(path, overrides)
-    assert caught.value.exit_code == 2
-    return str(caught.value).splitlines()
-
-
 def test_the_shipped_code_completion_scenario() -> None:
     got = load(SCENARIOS / "code_completion.toml")
     assert [t.name for t in got.targets] == [t.model for t in got.targets] == ["gpt-5.5", "gemini-3.5-flash"]
     assert all(t.base_url is None for t in got.targets)
-    assert got.workload.prompt_tokens == Lognormal(Tokens(220), Tokens(900), max=Tokens(4000))
-    assert got.workload.output_tokens == Uniform(Tokens(16), Tokens(96))
+    assert only(got).prompt_tokens == Lognormal(Tokens(220), Tokens(900), max=Tokens(4000))
+    assert only(got).output_tokens == Uniform(Tokens(16), Tokens(96))
     assert got.load == Load(
         concurrency=32,  # type: ignore[arg-type]
         ramp_ns=2 * 10**9,  # type: ignore[arg-type]
@@ -56,8 +37,9 @@ def test_the_shipped_code_completion_scenario() -> None:
 
 def test_the_shipped_prompts_scenario_finds_its_file() -> None:
     got = load(SCENARIOS / "prompts.toml")
-    assert got.workload.file == str(SCENARIOS / "data" / "prompts.jsonl")
-    assert Path(got.workload.file).is_file()
+    file = only(got).file
+    assert file == str(SCENARIOS / "data" / "prompts.jsonl")
+    assert Path(file).is_file()
 
 
 def test_every_kind_of_value(tmp_path: Path) -> None:
@@ -71,6 +53,8 @@ extra_body = { reasoning_effort = "low", temperature = 0, stop = ["a"], max_toke
 ca_file = "sub/../corp.pem"
 timeouts = { first_token = "1m30s", total = "120s" }
 max_connections = "1k"
+context = "32k"
+session = { header = "x-session-id" }
 """
     workload = 'prompt_tokens = "1.5k"\noutput_tokens = 64\nsalt = "0a1b2c3d"'
     (got,) = load(scenario(tmp_path, target=target, workload=workload)).targets
@@ -85,8 +69,10 @@ max_connections = "1k"
         ca_file=str(tmp_path / "corp.pem"),  # type: ignore[arg-type]
         timeouts=Timeouts(first_token_ns=90 * 10**9, total_ns=120 * 10**9),  # type: ignore[arg-type]
         max_connections=1000,  # type: ignore[arg-type]
+        context_tokens=32_000,  # type: ignore[arg-type]
+        session=SessionKey(header="x-session-id"),
     )
-    read = load(tmp_path / "s.toml").workload
+    read = only(load(tmp_path / "s.toml"))
     assert (read.prompt_tokens, read.output_tokens) == (Constant(Tokens(1500)), Constant(Tokens(64)))
     assert read.salt == "0a1b2c3d"
 
@@ -166,6 +152,15 @@ TARGETS = [
     ('insecure = "true"', 'targets[0].insecure: "true" is neither true nor false'),
     ("max_connections = 0", "targets[0].max_connections: 0 is out of range"),
     ("max_connections = 5000000", "targets[0].max_connections: 5000000 is beyond any machine"),
+    ("context = 0", "targets[0].context: 0 is out of range"),
+    ("session = {}", "targets[0].session: says neither header nor field; write { header"),
+    ('session = { header = "a", field = "b" }', "targets[0].session: says header and field"),
+    ('session = { header = "a b" }', 'targets[0].session.header: "a b" is not the name of a header'),
+    ('session = { header = "Host" }', 'targets[0].session.header: "Host" has a meaning of its own'),
+    ('session = { header = "authorization" }', "targets[0].session.header: "),
+    ('headers = { X = "y" }\nsession = { header = "x" }', "targets[0].session.header: is one of headers"),
+    ('session = { field = "messages" }', 'targets[0].session.field: "messages" is set by loadgen'),
+    ('extra_body = { user = 1 }\nsession.field = "user"', "targets[0].session.field: is in extra_body"),
     ('timeouts = "30s"', 'targets[0].timeouts: "30s" is not a table'),
     ('timeouts.total = "30"', 'targets[0].timeouts.total: "30" has no unit; write it like "30s"'),
     ("timeouts.total = 30", 'targets[0].timeouts.total: 30 has no unit; write it like "30s"'),
@@ -176,71 +171,6 @@ TARGETS = [
     ('[[targets]]\nname = " b"\nmodel = "x"', 'targets[1].name: " b" is not fit'),
     ('[[targets]]\nname = ""\nmodel = "x"', 'targets[1].name: "" is empty'),
 ]
-WORKLOADS = [
-    ('source = "prose"', 'workload.source: "prose" is not known here; choose from'),
-    ('source = "jsonl"', 'workload.file: is missing for source = "jsonl"'),
-    ('source = "jsonl"\nfile = "no.jsonl"', 'no.jsonl" does not exist'),
-    ('source = "jsonl"\nfile = "s.toml"\nprompt_tokens = 5', "workload.prompt_tokens: can't be had from"),
-    ('file = "s.toml"', 'workload.file: is not read by source = "code"'),
-    ("prompt_tokens = true", "workload.prompt_tokens: true is not a length"),
-    ("prompt_tokens = []", "workload.prompt_tokens: a list is not a length"),
-    ("prompt_tokens = 0", "workload.prompt_tokens: 0 is out of range; write a count from 1 to"),
-    ("prompt_tokens = -5", "workload.prompt_tokens: -5 is negative"),
-    ("prompt_tokens = nan", "workload.prompt_tokens: nan is not a count"),
-    ("prompt_tokens = inf", "workload.prompt_tokens: inf is not a count"),
-    ('prompt_tokens = "800M"', 'workload.prompt_tokens: "800M" is out of range'),
-    ("prompt_tokens = {}", "workload.prompt_tokens.kind: is missing; choose from constant, uniform"),
-    ("prompt_tokens = { kind = [] }", "workload.prompt_tokens.kind: a list is not a kind of lengths"),
-    ('prompt_tokens = { kind = "lognromal" }', 'did you mean "lognormal"?'),
-    (
-        'prompt_tokens = { kind = "uniform", min = 5 }',
-        "workload.prompt_tokens.max: is missing; write max = 220",
-    ),
-    ('prompt_tokens = { kind = "uniform", min = 5, max = 4 }', "workload.prompt_tokens: `min` (5) is above"),
-    (
-        'prompt_tokens = { kind = "normal", mean = 5, stddev = -1 }',
-        "prompt_tokens.stddev: -1 is out of range",
-    ),
-    (
-        'prompt_tokens = { kind = "normal", mean = 5, stddev = inf }',
-        "prompt_tokens.stddev: inf is out of range",
-    ),
-    (
-        'prompt_tokens = { kind = "normal", mean = 5, stddev = "1" }',
-        'prompt_tokens.stddev: "1" is not a number',
-    ),
-    ('prompt_tokens = { kind = "lognormal", median = 9, p95 = 5 }', "`p95` (5) is below `median` (9)"),
-    ('prompt_tokens = { kind = "empirical", values = [] }', "workload.prompt_tokens.values: is empty"),
-    (
-        'prompt_tokens = { kind = "empirical", values = [1, "x"] }',
-        'workload.prompt_tokens.values[1]: "x" is not',
-    ),
-    ('prompt_tokens = { kind = "empirical", values = [1], weights = [] }', "0 `weights` for 1 `values`"),
-    ('prompt_tokens = { kind = "empirical", values = [1], weights = [0] }', "`weights` sum to nothing"),
-    ("salt = 3", "workload.salt: 3 is neither true, false nor a string"),
-    ('salt = ""', 'workload.salt: "" is empty'),
-]
-LOADS = [
-    ("[load]", "load: has neither duration nor requests: it would never end; write duration"),
-    ("", "load: has neither duration nor requests"),
-    ('[load]\nduration = "0s"', "load.duration: is zero"),
-    ('[load]\nduration = "8d"', 'load.duration: "8d" is not a duration'),
-    ('[load]\nduration = "200h"', 'load.duration: "200h" is longer than a week'),
-    ('[load]\nduration = "-5s"', 'load.duration: "-5s" is negative'),
-    ("[load]\nduration = true", "load.duration: true is not a duration"),
-    ("[load]\nduration = 1.5", 'load.duration: 1.5 has no unit; write it like "1.5s"'),
-    ("[load]\nduration = inf", "load.duration: inf is not a duration"),
-    ("[load]\nrequests = 0", "load.requests: 0 is out of range"),
-    ("[load]\nrequests = true", "load.requests: true is not a count"),
-    ('[load]\nrequests = "x"', 'load.requests: "x" is not a count'),
-    ("[load]\nrequests = 2000000000000", "load.requests: 2000000000000 is out of range"),
-    ("[load]\nrequests = 5\nconcurrency = 1000001", "load.concurrency: 1000001 is beyond any machine"),
-    ('[load]\nrequests = 5\nrate = "20/s"', "load.rate: unknown key; choose from concurrency"),
-]
-
-
-def cases(part: str, rows: list[tuple[str, str]]) -> list[object]:
-    return [pytest.param(part, keys, says, id=keys.replace("\n", ",")[:60] or "empty") for keys, says in rows]
 
 
 @pytest.mark.parametrize(
@@ -248,8 +178,6 @@ def cases(part: str, rows: list[tuple[str, str]]) -> list[object]:
     [
         *cases("top", TOP),
         *cases("target", TARGETS),
-        *cases("workload", WORKLOADS),
-        *cases("load_keys", LOADS),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, part: str, keys: str, says: str) -> None:

@@ -9,6 +9,7 @@ from loadgen.errors import ScenarioError
 from loadgen.scenario.load import load
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.overrides import apply, from_options, parse_set
+from loadgen.scenario.traffic import Burst, Load
 
 SCENARIO = """
 name = "s"
@@ -82,7 +83,7 @@ def test_what_is_no_set_is_refused(text: str, says: str) -> None:
         ("load.concurrency=20", lambda s: s.load.concurrency, 20),
         ("load.concurrency=1k", lambda s: s.load.concurrency, 1000),
         ("load.warmup=0", lambda s: s.load.warmup_ns, 0),
-        ("workload.output_tokens=7", lambda s: s.workload.output_tokens.value, 7),
+        ("workload.output_tokens=7", lambda s: s.workloads[0].output_tokens.value, 7),
         ("report.labels.build=abc", lambda s: s.report.labels, {"build": "abc"}),
         ("report.labels.build=007", lambda s: s.report.labels, {"build": "007"}),
         ("report.labels.nightly=true", lambda s: s.report.labels, {"nightly": "true"}),
@@ -161,6 +162,48 @@ def test_load_options(path: Path) -> None:
     assert (got.load.warmup_ns, got.load.ramp_ns, got.seed) == (0, 10**9, 9)
 
 
+BURSTY = """
+name = "s"
+[[targets]]
+name = "a"
+model = "m"
+[load]
+rate = "20/s"
+levels = ["10/s", "20/s"]
+arrivals = "gamma"
+burstiness = 0.5
+max_in_flight = 50
+ramp = "1s"
+duration = "5s"
+"""
+
+
+def test_an_option_that_says_how_to_load_replaces_what_the_file_says(path: Path) -> None:
+    load_of = options(path, rate="5/s").load
+    assert (load_of.mode, load_of.rate_per_s, load_of.concurrency) == ("rate", 5.0, None)
+    path.write_text(BURSTY)
+    load_of = options(path, rate=7).load
+    assert (load_of.rate_per_s, load_of.levels, load_of.arrivals) == (7.0, (), "gamma")
+    load_of = options(path, concurrency=3).load
+    assert load_of == Load(concurrency=3, ramp_ns=10**9, duration_ns=5 * 10**9)  # type: ignore[arg-type]
+
+
+def test_a_set_that_says_how_to_load_replaces_what_the_file_says(path: Path) -> None:
+    path.write_text(BURSTY)
+    stages = [{"time": "5s", "from": 5}]
+    assert load(path, [("load.stages", stages)]).load.mode == "stages"
+    got = load(path, [parse_set("load.burst.size=9"), parse_set("load.burst.every=2s")]).load
+    assert (got.burst, got.max_in_flight) == (Burst(size=9, every_ns=2 * 10**9), 50)  # type: ignore[arg-type]
+    assert load(path, [("load.one_at_a_time", False)]).load.mode == "rate"
+    assert load(path, [parse_set("load.levels=['1/s']"), ("--rate", 9)]).load.levels == (1.0,)
+
+
+def test_two_overrides_that_say_how_to_load_clash(path: Path) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        options(path, rate=7, concurrency=3)
+    assert str(caught.value) == ("--rate: says how to load, and so does load.concurrency; leave one of them")
+
+
 def test_base_url_sends_every_target_there_with_its_own_model(path: Path) -> None:
     got = options(path, base_url="http://127.0.0.1:8000/v1", api_key_env="MINE").targets
     assert [t.base_url for t in got] == ["http://127.0.0.1:8000/v1"] * 2
@@ -204,6 +247,8 @@ def test_base_url_by_option_takes_no_default_key_along(path: Path, monkeypatch: 
     [
         ({"concurrency": "x"}, '--concurrency: "x" is not a count'),
         ({"concurrency": 0}, "--concurrency: 0 is out of range"),
+        ({"rate": "x"}, '--rate: "x" is not a rate; write it like "20/s"'),
+        ({"rate": 0}, "--rate: 0 is not above 0"),
         ({"requests": "1.5"}, '--requests: "1.5" is not a whole number'),
         ({"duration": "30"}, '--duration: "30" has no unit; write it like "30s"'),
         ({"warmup": "-1s"}, '--warmup: "-1s" is negative'),

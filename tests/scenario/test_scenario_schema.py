@@ -77,7 +77,29 @@ def test_shipped_and_dumped_scenarios_fit(path: Path) -> None:
         ('load.warmup = "30"', False),
         ('load.warmup = "1m 30s"', True),
         ("load.requests = true", False),
-        ('load.rate = "20/s"', False),
+        ('load.rate = "20/s"', True),
+        ("load.rate = 2.5", True),
+        ("load.rate = -1", False),
+        ('load.rate = "20"', False),
+        ("load.burst = { size = 5 }", True),
+        ("load.burst = { size = 0 }", False),
+        ('load.levels = ["5/s", "10/s"]', True),
+        ('load.levels = [5, "1k"]', True),
+        ("load.levels = []", False),
+        ("load.levels = [5.5]", False),
+        ('load.until = { metric = "e2e", percentile = 90, relative = "5%" }', True),
+        ('load.until = [{ metric = "e2e", percentile = 90, relative = 0.05 }]', True),
+        ('load.until = [{ metric = "e2e", percentile = 90, relative = "5" }]', False),
+        ('load.stop_at_errors = { share = "5%", over = "2s" }', True),
+        ("load.stop_at_errors = { share = 1.5 }", False),
+        ("[workload]", True),
+        ("[[workload]]\n[[workload]]", True),
+        ("workload = []", False),
+        ('workload.turns = 3\nworkload.think_time = "2s"', True),
+        ('workload.turns = 3\nworkload.think_time = { kind = "exponential", mean = "2s" }', True),
+        ("workload.turns = 3\nworkload.think_time = 2", False),
+        ("workload.tools = [{ name = 'a', result = 'b', parameters = { x = [1, {}] } }]", True),
+        ("workload.tools = [{ name = 'a' }]", False),
         ("seed = -1", False),
         ("report.labels = { a = 1 }", False),
     ],
@@ -97,6 +119,8 @@ def test_the_schema_and_load_agree(tmp_path: Path, keys: str, good: bool) -> Non
 def test_every_default_is_in_the_schema() -> None:
     definitions = json_schema()["$defs"]
     assert definitions["Timeouts"]["properties"]["total"]["default"] == "5m"
-    assert definitions["Load"]["properties"]["concurrency"]["default"] == 1
+    assert definitions["Load"]["properties"]["arrivals"]["default"] == "poisson"
+    assert definitions["ErrorStop"]["properties"]["over"]["default"] == "10s"
+    assert "default" not in definitions["Load"]["properties"]["stages"]
     assert "null" not in repr(definitions)
     assert all(definition["description"] for definition in definitions.values())
