@@ -53,7 +53,7 @@ class JsonlPrompts:
         if index.arrivals_ns:
             self.arrivals_ns = np.array(index.arrivals_ns, dtype=np.int64)
         # without ids a session is its line
-        self._order, self._bounds = index.lines_by_session() if index.ids else (None, None)
+        self._by_session = index.lines_by_session() if index.ids else None
 
     def conversation(self, session: int) -> Conversation:
         """Return a session.
@@ -65,11 +65,12 @@ class JsonlPrompts:
         if self.count is not None and session >= self.count:
             raise IndexError(f"session {session} of {self.count}")
         number = session % self._sessions
-        if self._order is None or self._bounds is None:
+        if self._by_session is None:
             records = [self._record(number)]
         else:
-            start, end = self._bounds[number : number + 2].tolist()
-            records = [self._record(line) for line in self._order[start:end].tolist()]
+            lines, bounds = self._by_session
+            start, end = bounds[number : number + 2].tolist()
+            records = [self._record(line) for line in lines[start:end].tolist()]
         turns: list[Turn] = []
         for record in records:
             turns += turns_of(record, recorded=self._recorded)

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 from loadgen.units import NS_PER_S
@@ -45,7 +46,7 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_CHECKS: Final = {
+_CHECKS: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "max_tokens": (lambda v: _is_whole(v) and v >= 1, "a whole number of at least 1"),
     "task": (_is_text, "a string that is not empty"),
     "answer": (_is_text, "a string that is not empty"),
@@ -128,7 +129,8 @@ def timestamp_ns(record: dict[str, Any]) -> int | None:
 
 def has_answer(record: dict[str, Any]) -> bool:
     """Return whether a later turn can quote what was answered to a checked line, or need not (`body`)."""
-    return bool(record.get("answer") or record.get("body")) or _is_answer(record["messages"][-1:])
+    messages = record.get("messages")
+    return bool(record.get("answer") or record.get("body") or (messages and _is_answer(messages[-1])))
 
 
 def turns_of(record: dict[str, Any], *, recorded: bool) -> list[Turn]:
@@ -162,8 +164,8 @@ def without_answer(turn: Turn) -> list[Message]:
     return turn.messages[:end]
 
 
-def _is_answer(message: Any) -> bool:
-    return bool(message) and (message[0] if isinstance(message, list) else message).get("role") == "assistant"
+def _is_answer(message: Message) -> bool:
+    return bool(message["role"] == "assistant")
 
 
 def _exchanges(messages: list[Message]) -> list[tuple[list[Message], list[Message]]]:

@@ -146,7 +146,8 @@ class Rows:
                 prompt[longer] = np.maximum(1, context - output[longer])
                 output[longer] = context - prompt[longer]
             set_aside["skipped" if too_long == "skip" else "clipped"] = found
-        return Trace(*arrays, set_aside=set_aside)
+        arrivals_ns, prompt, output, number = arrays
+        return Trace(arrivals_ns, prompt, output, number, set_aside)
 
     def _name_too_long(self, longer: "np.ndarray[tuple[int], np.dtype[np.bool_]]", context: int) -> None:
         remedy = 'write too_long = "skip" or "clip"'

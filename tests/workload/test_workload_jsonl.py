@@ -4,11 +4,13 @@ import json
 import os
 import tracemalloc
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from loadgen.errors import DataError
+from loadgen.scenario.lengths import FilePath
+from loadgen.scenario.words import Workload
 from loadgen.workload.jsonl import JsonlPrompts
 
 
@@ -18,8 +20,12 @@ def write(tmp_path: Path, content: bytes | str) -> str:
     return str(path)
 
 
+def read(path: str, on_end: Literal["cycle", "stop"] = "cycle", task: str = "completion") -> JsonlPrompts:
+    return JsonlPrompts(Workload(source="jsonl", file=FilePath(path), on_end=on_end, task=task), 7)
+
+
 def said(prompts: JsonlPrompts, n: int) -> list[Any]:
-    return [prompts.prompt(session).messages[0]["content"] for session in range(n)]
+    return [prompts.conversation(session).turns[0].messages[0]["content"] for session in range(n)]
 
 
 USER = {"role": "user", "content": "hi"}
@@ -54,9 +60,10 @@ GOOD: dict[str, tuple[Any, Any]] = {
 
 @pytest.mark.parametrize(("record", "expected"), GOOD.values(), ids=GOOD.keys())
 def test_a_good_line(tmp_path: Path, record: Any, expected: Any) -> None:
-    prompt = JsonlPrompts(write(tmp_path, json.dumps(record)), "cycle", "completion").prompt(0)
-    assert (prompt.messages, prompt.task, prompt.asked_output_tokens) == expected
-    assert prompt.asked_prompt_tokens is None
+    conversation = read(write(tmp_path, json.dumps(record))).conversation(0)
+    (turn,) = conversation.turns
+    assert (turn.messages, conversation.task, turn.asked_output_tokens) == expected
+    assert turn.asked_prompt_tokens is None
 
 
 LAYOUTS = {
@@ -73,18 +80,18 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("content", LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_layouts_of_a_file(tmp_path: Path, content: bytes) -> None:
-    prompts = JsonlPrompts(write(tmp_path, content), "cycle", "t")
+    prompts = read(write(tmp_path, content))
     assert said(prompts, 5) == ["a", "b", "a", "b", "a"]
     assert said(prompts, 1) == ["a"]
     assert prompts.count is None
 
 
 def test_stop_ends_with_the_last_line(tmp_path: Path) -> None:
-    prompts = JsonlPrompts(write(tmp_path, LAYOUTS["blank lines"]), "stop", "t")
+    prompts = read(write(tmp_path, LAYOUTS["blank lines"]), "stop")
     assert prompts.count == 2
     assert said(prompts, 2) == ["a", "b"]
     with pytest.raises(IndexError):
-        prompts.prompt(2)
+        prompts.conversation(2)
 
 
 BROKEN: dict[str, tuple[bytes, str]] = {
@@ -107,11 +114,11 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "null": (b"null", ":2: is null, not an object"),
     "misspelt": (
         b'{"promt": "a"}',
-        ":2: has neither `prompt` nor `messages`; did you mean `prompt` by `promt`?",
+        ":2: has none of `prompt`, `messages`, `body`; did you mean `prompt` by `promt`?",
     ),
     "misspelt messages": (b'{"id": 1, "message": []}', "did you mean `messages` by `message`?"),
-    "other keys": (b'{"question": 1, "id": 2}', ":2: has neither .*; it has `question`, `id`"),
-    "no keys": (b"{}", ":2: has neither `prompt` nor `messages`; write "),
+    "other keys": (b'{"question": 1, "id": 2}', ":2: has none of .*; it has `question`, `id`"),
+    "no keys": (b"{}", ":2: has none of `prompt`, `messages`, `body`; write "),
     "both": (b'{"prompt": "a", "messages": []}', ":2: has both"),
     "prompt a number": (b'{"prompt": 3}', ":2: `prompt` must be a string"),
     "prompt empty": (b'{"prompt": ""}', ":2: `prompt` must be a string that is not empty"),
@@ -145,6 +152,38 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "cap a fraction": (b'{"prompt": "a", "max_tokens": 1.5}', ":2: `max_tokens` must be"),
     "cap a string": (b'{"prompt": "a", "max_tokens": "5"}', ":2: `max_tokens` must be"),
     "task a number": (b'{"prompt": "a", "task": 1}', ":2: `task` must be"),
+    "answer a list": (b'{"prompt": "a", "answer": ["b"]}', ":2: `answer` must be a string"),
+    "answer twice": (
+        b'{"messages": [{"role": "user", "content": ""},{"role": "assistant","content": ""}],"answer": "b"}',
+        ":2: has its answer twice",
+    ),
+    "session a fraction": (b'{"prompt": "a", "session_id": 1.5}', ":2: `session_id` must be"),
+    "session empty": (b'{"prompt": "a", "session_id": ""}', ":2: `session_id` must be"),
+    "body a string": (b'{"body": "{}"}', ":2: `body` is a string, not an object"),
+    "body without a stream": (
+        b'{"body": {"messages": [{"role": "user", "content": "a"}]}}',
+        ':2: `body` does not say "stream": true; add it',
+    ),
+    "body without messages": (b'{"body": {"stream": true}}', ":2: `body.messages` must be a list"),
+    "body with a broken message": (
+        b'{"body": {"stream": true, "messages": [{"role": "user"}]}}',
+        r":2: `body\.messages\[0\]` has no `content`",
+    ),
+    "body and prompt": (b'{"prompt": "a", "body": {}}', ":2: has both `prompt` and `body`"),
+    "cap beside body": (
+        b'{"max_tokens": 5, "body": {"stream": true, "messages": [{"role": "user", "content": "a"}]}}',
+        ":2: `max_tokens` beside `body` would not be sent; write it into the body",
+    ),
+    "time a list": (b'{"prompt": "a", "timestamp": []}', ":2: `timestamp` is a list, not a number"),
+    "time a boolean": (b'{"prompt": "a", "timestamp": true}', ":2: `timestamp` is a boolean"),
+    "time in milliseconds": (
+        b'{"prompt": "a", "timestamp": 1700000000000}',
+        ":2: `timestamp` 1.7e.12 is no number of seconds; divide milliseconds by 1,000",
+    ),
+    "time not ISO": (
+        b'{"prompt": "a", "timestamp": "noon"}',
+        ':2: `timestamp` "noon" is not a date and time',
+    ),
 }
 
 
@@ -152,7 +191,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 def test_a_broken_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:
     path = write(tmp_path, b'{"prompt": "good"}\n' + line + b'\n{"prompt": "good"}\n')
     with pytest.raises(DataError, match=message) as raised:
-        JsonlPrompts(path, "cycle", "t")
+        read(path)
     assert raised.value.exit_code == 2
     assert [problem.place for problem in raised.value.problems] == [f"{path}:2"]
 
@@ -160,7 +199,7 @@ def test_a_broken_line_is_named(tmp_path: Path, line: bytes, message: str) -> No
 def test_ten_broken_lines_are_named_at_once(tmp_path: Path) -> None:
     path = write(tmp_path, '{"prompt": "good"}\n\nbad\n' * 30)
     with pytest.raises(DataError) as raised:
-        JsonlPrompts(path, "cycle", "t")
+        read(path)
     assert [problem.place for problem in raised.value.problems] == [f"{path}:{n}" for n in range(3, 33, 3)]
     assert len(str(raised.value).splitlines()) == 10
 
@@ -181,7 +220,7 @@ def test_a_file_without_prompts(tmp_path: Path, name: str, message: str) -> None
     (tmp_path / "blank").write_text("\n \n\r\n")
     path = str(tmp_path / name)
     with pytest.raises(DataError, match=message) as raised:
-        JsonlPrompts(path, "cycle", "t")
+        read(path)
     assert raised.value.problems[0].place == path
 
 
@@ -190,12 +229,12 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     path = write(tmp_path, LAYOUTS["plain"])
     Path(path).chmod(0)
     with pytest.raises(DataError, match="Permission denied"):
-        JsonlPrompts(path, "cycle", "t")
+        read(path)
 
 
 def test_the_digest_is_of_the_contents(tmp_path: Path) -> None:
     def digest(content: bytes) -> str:
-        return JsonlPrompts(write(tmp_path, content), "cycle", "t").contents_digest
+        return read(write(tmp_path, content)).contents_digest
 
     assert digest(LAYOUTS["plain"]) == digest(LAYOUTS["plain"])
     assert digest(LAYOUTS["plain"]) != digest(LAYOUTS["no final newline"])
@@ -207,12 +246,12 @@ def test_the_file_stays_on_the_disk(tmp_path: Path) -> None:
     path = write(tmp_path, "".join(f'{{"prompt": "{n} {text}"}}\n' for n in range(5000)))  # 10 MB
     tracemalloc.start()
     try:
-        prompts = JsonlPrompts(path, "cycle", "t")
+        prompts = read(path)
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak_bytes < 1_000_000
-    assert [prompts.prompt(n).messages[0]["content"].split()[0] for n in (4999, 0, 2500)] == [
+    assert [prompts.conversation(n).turns[0].messages[0]["content"].split()[0] for n in (4999, 0, 2500)] == [
         "4999",
         "0",
         "2500",
@@ -230,15 +269,15 @@ def test_a_file_changed_during_the_run_is_an_error_not_a_crash(
     tmp_path: Path, content: bytes, message: str
 ) -> None:
     path = write(tmp_path, b'{"prompt": "aaaaaaaaaaaaaaaaaaaa"}\n' * 5000)
-    prompts = JsonlPrompts(path, "cycle", "t")
+    prompts = read(path)
     Path(path).write_bytes(content)
     with pytest.raises(DataError, match=message):
-        prompts.prompt(4000)
+        prompts.conversation(4000)
 
 
 def test_a_file_that_grows_or_is_replaced_is_read_as_it_was(tmp_path: Path) -> None:
     path = write(tmp_path, LAYOUTS["plain"])
-    prompts = JsonlPrompts(path, "cycle", "t")
+    prompts = read(path)
     with Path(path).open("ab") as file:
         file.write(b'{"prompt":"c"}\n')
     assert said(prompts, 3) == ["a", "b", "a"]
@@ -248,6 +287,6 @@ def test_a_file_that_grows_or_is_replaced_is_read_as_it_was(tmp_path: Path) -> N
 
 
 def test_a_caller_may_change_what_it_got(tmp_path: Path) -> None:
-    prompts = JsonlPrompts(write(tmp_path, LAYOUTS["plain"]), "cycle", "t")
-    prompts.prompt(0).messages.append({"role": "assistant", "content": "changed"})
-    assert len(prompts.prompt(0).messages) == 1
+    prompts = read(write(tmp_path, LAYOUTS["plain"]))
+    prompts.conversation(0).turns[0].messages.append({"role": "assistant", "content": "changed"})
+    assert len(prompts.conversation(0).turns[0].messages) == 1
