@@ -71,8 +71,11 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
 
 
-def counts(targets: Sequence[TargetReport]) -> list[Line]:
-    """Requests by how they ended, and rates; kinds of failures only where there are any."""
+def counts(targets: Sequence[TargetReport], *, open_loop: bool = False) -> list[Line]:
+    """Requests by how they ended, and rates; kinds of failures only where there are any.
+
+    open_loop: also the rates that were planned and delivered, not only the one that was achieved.
+    """
     lines = [
         Line("requests ok", "", tuple(Cell(f"{t.requests.ok:,}") for t in targets)),
         Line("failed", "", tuple(_failed(t) for t in targets), bad=True),
@@ -91,8 +94,26 @@ def counts(targets: Sequence[TargetReport]) -> list[Line]:
         numbers = [getattr(t.requests, field) for t in targets]
         if any(numbers):
             lines.append(Line(label, "", tuple(Cell(f"{n:,}") for n in numbers), bad=field != "resent"))
-    lines.append(Line("requests/s", "", tuple(_number(t.rates.requests_per_s) for t in targets)))
+    lines += _sessions(targets)
+    if open_loop:
+        offered, delivered = "offered_requests_per_s", "delivered_requests_per_s"
+        for label, field in (("offered requests/s", offered), ("delivered requests/s", delivered)):
+            lines.append(Line(label, "", tuple(_number(getattr(t.rates, field)) for t in targets)))
+    achieved = "achieved requests/s" if open_loop else "requests/s"
+    lines.append(Line(achieved, "", tuple(_number(t.rates.requests_per_s) for t in targets)))
     lines.append(Line("output tokens/s", "", tuple(_number(t.rates.output_tokens_per_s) for t in targets)))
+    return lines
+
+
+def _sessions(targets: Sequence[TargetReport]) -> list[Line]:
+    """Conversations, where there are any of more than one turn."""
+    if not any(group.by == "turn" for t in targets for group in t.groups):
+        return []
+    lines = []
+    for field in ("begun", "ended", "failed"):
+        numbers = [getattr(t.sessions, field, 0) for t in targets]
+        cells = tuple(Cell(f"{n:,}") for n in numbers)
+        lines.append(Line(f"conversations {field}", "", cells, bad=field == "failed"))
     return lines
 
 
@@ -131,6 +152,8 @@ def alerts(report: Report) -> list[tuple[str, str]]:
         found.append(("INSECURE", f"{_names(insecure)}: the server's certificate was not checked"))
     if not report.run.complete:
         found.append(("INCOMPLETE", "the run was killed; these are the figures up to then"))
+    elif report.run.stopped_by == "errors":
+        found.append(("STOPPED", "too many requests failed; these are the figures up to then"))
     elif report.run.interrupted:
         found.append(("INTERRUPTED", "the run was stopped early; these are the figures up to then"))
     return found

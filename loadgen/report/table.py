@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from loadgen.report import said
 from loadgen.report.figures import (
     NOTHING,
     SHORT,
@@ -60,15 +61,21 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
     """Yield the parts of the report, from the top, for a terminal of so many columns."""
     yield ""
     yield from _head(report)
-    targets = report.targets
-    single = _single(targets[0], width) if len(targets) == 1 else None
-    if single is not None:
+    targets, open_loop = report.targets, report.run.open_loop
+    single = _single(targets[0], width, open_loop=open_loop) if len(targets) == 1 else None
+    if by_level := said.levels(report):
+        yield from _grid(by_level)
+    elif single is not None:
         yield from single
     else:
         for group in _groups(targets, width):
-            yield _indented(_side_by_side(group))
+            yield _indented(_side_by_side(group, open_loop=open_loop))
             yield ""
+    if by_group := said.groups(report):
+        yield from _grid(by_group)
     yield from _errors(targets)
+    for sentence in said.sentences(report):
+        yield _indented(Text(sentence))
     for note in footnotes(report):
         yield _indented(Text(note, "yellow"))
     yield _indented(Text(legend(report), "dim"))
@@ -107,7 +114,7 @@ def _hanging(mark: Text, text: Text) -> Padding:
 # one target: percentiles side by side
 
 
-def _single(target: TargetReport, width: int) -> list[RenderableType] | None:
+def _single(target: TargetReport, width: int, *, open_loop: bool) -> list[RenderableType] | None:
     """Lay out one target with its percentiles side by side; None where they don't fit."""
     blocks = distributions([target])
     heads = list(_PERCENTILES)
@@ -126,7 +133,7 @@ def _single(target: TargetReport, width: int) -> list[RenderableType] | None:
         table.add_column(Text(head, "bold"), no_wrap=True)
     for i, block in enumerate(blocks):
         table.add_row(_label(block[0]), *(column[i] for column in texts))
-    return [_indented(_counts_of(target)), "", _indented(table), ""]
+    return [_indented(_counts_of(target, open_loop=open_loop)), "", _indented(table), ""]
 
 
 def _under(head: str, line: Line) -> Cell:
@@ -135,12 +142,12 @@ def _under(head: str, line: Line) -> Cell:
     return cell if line.at == head or cell.value == NOTHING else Cell(cell.value, line.at)
 
 
-def _counts_of(target: TargetReport) -> Table:
+def _counts_of(target: TargetReport, *, open_loop: bool) -> Table:
     table = _table()
     name = Text(clean(target.name), "bold")
     table.add_column("", no_wrap=True)
     table.add_column(name.append(f"  {subtitle(target)}", "not bold dim"), overflow="fold")
-    lines = counts([target])
+    lines = counts([target], open_loop=open_loop)
     for line, text in zip(lines, _column([line.cells[0] for line in lines]), strict=True):
         table.add_row(_label(line), _coloured(line, line.cells[0], text))
     return table
@@ -158,8 +165,8 @@ def _groups(targets: Sequence[TargetReport], width: int) -> list[Sequence[Target
     return [targets[i : i + size] for i in range(0, len(targets), size)]
 
 
-def _side_by_side(targets: Sequence[TargetReport]) -> Table:
-    first, *rest = _blocks(targets)
+def _side_by_side(targets: Sequence[TargetReport], *, open_loop: bool) -> Table:
+    first, *rest = _blocks(targets, open_loop=open_loop)
     lines = [*first, *(line for block in rest for line in block)]
     heads = {len(first) + sum(map(len, rest[:i])) for i in range(len(rest))}
     columns = [_column([line.cells[i] for line in lines]) for i in range(len(targets))]
@@ -179,10 +186,12 @@ def _side_by_side(targets: Sequence[TargetReport]) -> Table:
     return table
 
 
-def _blocks(targets: Sequence[TargetReport]) -> list[list[Line]]:
+def _blocks(targets: Sequence[TargetReport], *, open_loop: bool = True) -> list[list[Line]]:
     """All lines of the figures, the counts first; each percentile that is shown is a line."""
     found = distributions(targets)
-    return [counts(targets)] + [[n for n in b if n.at in SHORT.get(n.label, (n.at,))] for b in found]
+    return [counts(targets, open_loop=open_loop)] + [
+        [n for n in b if n.at in SHORT.get(n.label, (n.at,))] for b in found
+    ]
 
 
 def _cells_width(lines: Sequence[Line]) -> int:
@@ -192,6 +201,21 @@ def _cells_width(lines: Sequence[Line]) -> int:
 
 def _name_width(target: TargetReport) -> int:
     return min(_NAME_WIDTH, max(cell_len(clean(target.name)), cell_len(subtitle(target))))
+
+
+# levels and groups: each a row
+
+
+def _grid(grid: said.Grid) -> Iterator[RenderableType]:
+    table = _table()
+    table.add_column(Text(f"{grid.heads[0]}\n{TIMES_IN}", "dim"), overflow="fold", max_width=_NAME_WIDTH)
+    for head in grid.heads[1:]:
+        first, _, second = head.partition(" ")
+        table.add_column(Text(f"{first}\n{second}" if second else f"\n{first}", "bold"), justify="right")
+    for row in grid.rows:
+        table.add_row(*row)
+    yield _indented(table)
+    yield ""
 
 
 # cells

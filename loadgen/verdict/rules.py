@@ -1,16 +1,17 @@
 """The rules, as a table. A rule reads a report and gives reasons (none: nothing to say).
 
-The first three look at what was observed directly (lateness, CPU), not at statistics of the endpoint, so a
+The first four look at what was observed directly (lateness, CPU), not at statistics of the endpoint, so a
 good run raises none of them by chance.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import msgspec
 
 from loadgen.results.model import Report, Verdict
-from loadgen.units import format_ms
+from loadgen.units import NS_PER_MS, format_ms, format_number
 
 LAG_SUSPECT_MS: Final = 1.0
 LAG_INVALID_MS: Final = 10.0
@@ -21,6 +22,10 @@ FEW: Final = 36  # 0.9^36 < 2.5 %: with fewer values p90 has no upper bound
 
 QUIET_CPU: Final = 0.5
 FAILED_SUSPECT: Final = 0.05
+OFF_PLAN: Final = 0.01  # the share of arrivals that may be delivered more than 1 ms after their planned time
+RATE_OFF: Final = 0.005
+FALSE_ALARM: Final = 0.001
+SHORTEST_S: Final = 1.0  # of a shorter run half a percent is within a stall of 5 ms
 
 
 class Rule(NamedTuple):
@@ -80,6 +85,45 @@ def _send_lag(report: Report) -> Iterator[str]:
             yield f"{target.name}: requests left {format_ms(lag)} ms after their time at p99: {remedy}"
 
 
+def tail_bound(n: int, k: int, p: float) -> float:
+    """Bound the chance that of n independent events of probability p at least k happen (Chernoff 1952)."""
+    share = k / n if n else 0.0
+    if share <= p:
+        return 1.0
+    divergence = share * math.log(share / p)
+    if share < 1:
+        divergence += (1 - share) * math.log((1 - share) / (1 - p))
+    return math.exp(-n * divergence)
+
+
+def _arrivals(report: Report) -> Iterator[str]:
+    """Compare the arrivals of an open loop with the plan's; those that the cap held back are left out.
+
+    An arrival of a good run is off its plan with at most OFF_PLAN chance, so this is raised in at most
+    FALSE_ALARM of them.
+    """
+    known = report.instrument.arrivals
+    early, sent, off = (known.get(key) or 0 for key in ("max_early_ns", "sent", "off_plan"))
+    if early > 0:
+        by = format_ms(early / NS_PER_MS)
+        yield f"requests left up to {by} ms before their planned time: report this as a bug"
+    if tail_bound(sent, off, OFF_PLAN) < FALSE_ALARM:
+        what = f"{off:,} of {sent:,} arrivals were delivered more than 1 ms after their planned time"
+        yield f"{what}: {_remedy(report)}"
+
+
+def _arrival_rate(report: Report) -> Iterator[str]:
+    """Raised by no chance: a rate is off by the lag of two arrivals, and of those that were not sent."""
+    known = report.instrument.arrivals
+    planned, delivered = known.get("rate_planned_per_s"), known.get("rate_delivered_per_s")
+    if not planned or not delivered or (known.get("span_s") or 0.0) < SHORTEST_S:
+        return
+    held_back = known.get("dropped", 0) or known.get("delayed", 0) or report.run.stopped_by == "prompts"
+    if not held_back and abs(delivered / planned - 1) > RATE_OFF:
+        rates = f"{format_number(delivered)} arrivals/s were delivered of {format_number(planned)} planned"
+        yield f"{rates} (for each target): {_remedy(report)}"
+
+
 def _no_success(report: Report) -> Iterator[str]:
     for target in report.targets:
         if not target.requests.sent:
@@ -130,6 +174,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("loop lag", "suspect", _loop_lag),
     Rule("CPU share", "suspect", _cpu),
     Rule("send lag", "suspect", _send_lag),
+    Rule("arrivals off their plan", "suspect", _arrivals),
+    Rule("arrival rate", "suspect", _arrival_rate),
     Rule("no success", "invalid", _no_success),
     Rule("errors of this machine", "invalid", _client_errors),
     Rule("failures", "suspect", _failures),
