@@ -151,7 +151,7 @@ class Rows:
 
     def _name_too_long(self, longer: "np.ndarray[tuple[int], np.dtype[np.bool_]]", context: int) -> None:
         remedy = 'write too_long = "skip" or "clip"'
-        more = f"; so are {count - 1:,} more rows" if (count := int(longer.sum())) > 1 else ""
+        more = f" (so are {count - 1:,} more rows)" if (count := int(longer.sum())) > 1 else ""
         for index in np.flatnonzero(longer)[:10].tolist():
             prompt, output = self._prompt[index], self._output[index]
             what = f"{prompt:,} + {output:,} tokens are beyond the context of {context:,}"
