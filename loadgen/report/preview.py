@@ -1,12 +1,14 @@
 """What `loadgen check` says: what a run of this scenario would do. Sends nothing, needs no endpoint."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 
 from loadgen.plan.plan import Plan
+from loadgen.report.chart import chart
 from loadgen.run.limits import most_connections
 from loadgen.scenario.model import FromEnv, Scenario, Target
 from loadgen.units import format_duration
@@ -24,7 +26,7 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
         "",
         *_load(scenario, plan, prompts),
         "",
-        *_words(scenario, prompts),
+        *_words(scenario, plan, prompts),
         "",
         f"plan digest  {plan.digest[:16]}",
     ]
@@ -54,9 +56,68 @@ def _from_environment(target: Target) -> list[FromEnv]:
 def _load(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
     load = scenario.load
     per = " for each target" if plan.targets > 1 else ""
+    yield f"load         {_how(scenario, per)}"
+    if len(plan.levels) > 1:
+        yield f"levels       {', '.join(v.label for v in plan.levels)}, one after the other"
+    if load.max_in_flight is not None and plan.open_loop:
+        above = "is dropped" if load.over_cap == "drop" else "waits"
+        yield f"cap          {int(load.max_in_flight):,} requests under way{per}; what arrives above it {above}"
+    yield f"window       {_window(scenario, per)}"
+    for until in load.until:
+        closely = f"{100 * until.relative:.3g} %"
+        yield f"             or once {until.metric} p{until.percentile:g} is known within {closely}"
+    if load.stop_at_errors is not None:
+        stop = load.stop_at_errors
+        yield f"             or once {stop.share:.1%} of {format_duration(stop.over_ns)} failed"
+    if (end := plan.levels[-1].window_ns[1]) is not None:
+        yield f"grace        up to {format_duration(load.grace_ns)} for what still runs then"
+        yield f"takes        at most {format_duration(end + load.grace_ns)}"
+    if not plan.open_loop and load.ramp_ns > load.warmup_ns > 0:
+        yield "note         the window opens before all sessions have begun (ramp is longer than warmup)"
+    most = most_connections(plan, scenario.targets, load.max_in_flight)
+    bound = (
+        "as many as the answers need: nothing bounds them"
+        if most is None
+        else f"up to {most:,} at a time in all"
+    )
+    yield f"connections  {bound}"
+    yield from _requests(scenario, plan, prompts)
+    yield from chart(plan)
+
+
+def _how(scenario: Scenario, per: str) -> str:
+    load = scenario.load
     ramp = f", begun over {format_duration(load.ramp_ns)}" if load.ramp_ns else ", all begun at once"
-    yield f"load         {int(load.concurrency or 1)} sessions at any time{per} (closed loop){ramp}"
-    warmup = (
+    law = f"open loop, {load.arrivals} arrivals"
+    if load.arrivals == "gamma":
+        law += f" of burstiness {load.burstiness:g}"
+    rising = f", rising over {format_duration(load.ramp_ns)}" if load.ramp_ns else ""
+    values = load.levels or (load.rate_per_s or load.users or load.concurrency or 1,)
+    some = "to".join(f" {v:g} " for v in dict.fromkeys((min(values), max(values)))).strip()
+    match load.mode:
+        case "rate":
+            return f"{some} sessions a second{per} ({law}){rising}"
+        case "stages":
+            return f"{len(load.stages)} stages of rates{per} ({law})"
+        case "burst":
+            assert load.burst is not None  # noqa: S101  # what the mode says
+            every = load.burst.every_ns
+            again = "" if every is None else f", again every {format_duration(every)}"
+            return f"{int(load.burst.size):,} sessions at once{per}{again} (open loop)"
+        case "trace":
+            assert load.trace is not None  # noqa: S101  # what the mode says
+            return f"the arrivals of the workload's file{per}, {load.trace.speed:g} x as fast (open loop)"
+        case "users":
+            return f"{some} users{per}, each one conversation after the other (closed loop){ramp}"
+        case "one_at_a_time":
+            return "one request at a time, the targets in turn (closed loop)"
+        case _:
+            return f"{some} sessions at any time{per} (closed loop){ramp}"
+
+
+def _window(scenario: Scenario, per: str) -> str:
+    load = scenario.load
+    opens = (
         f"opens after {format_duration(load.warmup_ns)} of warm-up, " if load.warmup_ns else "opens at once, "
     )
     ends = []
@@ -64,45 +125,87 @@ def _load(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
         ends.append(format_duration(load.duration_ns))
     if load.requests is not None:
         ends.append(f"{int(load.requests):,} sessions{per}")
+    if not ends:
+        ends.append("the last " + {"stages": "stage", "trace": "arrival"}.get(load.mode, "burst"))
     first = ", whichever is first" if len(ends) > 1 else ""
-    yield f"window       {warmup}ends after {' or '.join(ends)}{first}"
-    if load.duration_ns is not None:
-        yield f"grace        up to {format_duration(load.grace_ns)} for what still runs then"
-        longest = load.warmup_ns + load.duration_ns + load.grace_ns
-        yield f"takes        at most {format_duration(longest)}"
-    if load.ramp_ns > load.warmup_ns > 0:
-        yield "note         the window opens before all sessions have begun (ramp is longer than warmup)"
-    yield f"connections  up to {most_connections(plan, scenario.targets):,} at a time in all"
-    if load.requests is not None:
-        yield f"requests     at most {int(load.requests) * plan.targets:,} in the window, warm-up not counted"
+    return f"{opens}ends after {' or '.join(ends)}{first}"
+
+
+def _requests(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
+    load = scenario.load
+    if plan.open_loop:
+        windows = [_between(plan, level.window_ns) for level in plan.levels]
+        counted, before = sum(windows), len(plan.when_ns) - sum(windows)
+        warm = f", {before:,} before" if before else ""
+        per = " for each target" if plan.targets > 1 else ""
+        yield f"sessions     {counted:,} planned for the window{warm}{per}"
+    elif load.requests is not None:
+        most = int(load.requests) * plan.targets * len(plan.levels)
+        yield f"requests     at most {most:,} in the window, warm-up not counted"
     if prompts.count is not None:
         yield f"requests     at most {prompts.count * plan.targets:,} in all: then the prompts are used up"
-    if load.requests is None and prompts.count is None:
+    elif load.requests is None and not plan.open_loop:
         yield "requests     as many as the endpoints answer in that time"
 
 
-def _words(scenario: Scenario, prompts: Prompts) -> Iterator[str]:
-    count = _LOOKED_AT if prompts.count is None else min(_LOOKED_AT, prompts.count)
-    looked_at = [prompts.conversation(session, 0).turns[0] for session in range(count)]
-    chars = [sum(len(str(m.get("content") or "")) for m in p.messages) for p in looked_at]
-    source = scenario.workloads[0].file or scenario.workloads[0].source
-    yield f"prompts      {source}; of the first {count:,}:"
-    yield f"  characters       {_spread(chars)}"
-    asked = [p.asked_prompt_tokens for p in looked_at if p.asked_prompt_tokens is not None]
+def _planned(plan: Plan) -> int | None:
+    """Return how many sessions there are going to be, of all targets; None where time alone tells."""
+    if plan.open_loop:
+        return len(plan.when_ns) * plan.targets
+    return None if plan.requests is None else plan.requests * len(plan.levels) * plan.targets
+
+
+def _between(plan: Plan, window_ns: tuple[int, int | None]) -> int:
+    start, end = window_ns
+    last = len(plan.when_ns) if end is None else int(np.searchsorted(plan.when_ns, end))
+    return max(0, last - int(np.searchsorted(plan.when_ns, start)))
+
+
+def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
+    numbers = _sessions(plan, prompts)
+    looked_at = [prompts.conversation(number, 0) for number in numbers]
+    turns = [turn for said in looked_at for turn in said.turns]
+    sources = dict.fromkeys(w.file or w.source for w in scenario.workloads)
+    yield f"prompts      {', '.join(sources)}; of {len(looked_at):,} sessions looked at:"
+    tasks = Counter(said.task for said in looked_at)
+    if len(tasks) > 1:
+        shares = ", ".join(f"{task} {n / len(looked_at):.0%}" for task, n in tasks.most_common(8))
+        yield f"  tasks            {shares}"
+    if len(turns) > len(looked_at):
+        yield f"  turns            {_spread([len(said.turns) for said in looked_at])}"
+    chars = [
+        sum(len(str(m.get("content") or "")) for m in turn.messages) for turn in turns if turn.body is None
+    ]
+    if chars:
+        yield f"  characters       {_spread(chars)}"
+    asked = [turn.asked_prompt_tokens for turn in turns if turn.asked_prompt_tokens is not None]
     if asked:
         yield f"  prompt tokens    {_spread(asked)} asked for"
-    caps = [p.asked_output_tokens for p in looked_at if p.asked_output_tokens is not None]
+    caps = [turn.asked_output_tokens for turn in turns if turn.asked_output_tokens is not None]
     yield (
         f"  answer at most   {_spread(caps)} tokens"
         if caps
         else "  answer           as long as the model likes"
     )
-    salted = (
-        "every prompt begins with a mark of its own"
-        if scenario.workloads[0].salt
-        else "none: a cache may serve"
-    )
+    if looked_at and (planned := _planned(plan)):
+        scale = planned / len(looked_at)
+        sums = ((asked, "prompt tokens asked for"), (caps, "of answers at most"))
+        told = [f"{sum(tokens) * scale:,.0f} {what}" for tokens, what in sums if tokens]
+        if told:
+            yield f"  in all about     {', '.join(told)}"
+    if any(prompts.set_aside.values()):
+        yield f"  too long         {', '.join(f'{n:,} {what}' for what, n in prompts.set_aside.items() if n)}"
+    unsalted = [w for w in scenario.workloads if not w.salt]
+    salted = "none: a cache may serve" if unsalted else "every prompt begins with a mark of its own"
     yield f"  salt             {salted}"
+
+
+def _sessions(plan: Plan, prompts: Prompts) -> list[int]:
+    """Return numbers of sessions to look at, the first ones."""
+    if plan.session is not None:
+        return list(dict.fromkeys(plan.session[:_LOOKED_AT].tolist()))
+    count = _LOOKED_AT if prompts.count is None else min(_LOOKED_AT, prompts.count)
+    return list(range(count))
 
 
 def _spread(values: list[int]) -> str:
