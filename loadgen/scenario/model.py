@@ -98,3 +98,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     load: Load = msgspec.field(default_factory=Load)
     report: ReportOptions = msgspec.field(default_factory=ReportOptions)
+
+    @property
+    def context_tokens(self) -> int | None:
+        """The tokens that prompt and answer may have together at every target; None: no target says."""
+        return min(
+            (int(t.context_tokens) for t in self.targets if t.context_tokens is not None), default=None
+        )

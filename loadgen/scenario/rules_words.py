@@ -30,7 +30,7 @@ _SOURCES: Final[dict[Source, _Facts]] = {
     "synthetic": _Facts(made=True),
     "prompts": _Facts(),
     "jsonl": _Facts("prompts.jsonl", timed=True, recorded=True, turns=True, caps=True),
-    "sharegpt": _Facts("sharegpt.json", recorded=True, turns=True, caps=True),
+    "sharegpt": _Facts("sharegpt.json", recorded=True, turns=True),
     "humaneval": _Facts("HumanEval.jsonl.gz"),
     "mooncake": _Facts("mooncake.jsonl", timed=True, caps=True),
     "azure": _Facts("azure.csv", timed=True, caps=True),

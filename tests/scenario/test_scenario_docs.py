@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from msgspec import NODEFAULT, inspect
 
 from loadgen.scenario.dump import plain
-from loadgen.scenario.lengths import Lengths
+from loadgen.scenario.lengths import Lengths, Times
+from loadgen.scenario.load import load
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.reading import Reading, read
 from loadgen.units import format_duration
@@ -24,23 +26,29 @@ def keys(kind: inspect.Type, prefix: str) -> Iterator[tuple[str, inspect.Field]]
     assert isinstance(kind, inspect.StructType)
     for field in kind.fields:
         name = f"{prefix}{field.encode_name}"
-        if isinstance(field.type, inspect.StructType):
-            yield from keys(field.type, f"{name}.")
-        elif isinstance(field.type, inspect.VarTupleType) and isinstance(
-            field.type.item_type, inspect.StructType
-        ):
-            yield from keys(field.type.item_type, f"{name}[].")
+        if table := table_of(field.type):
+            yield from keys(table, f"{name}.")
+        elif isinstance(field.type, inspect.VarTupleType) and (table := table_of(field.type.item_type)):
+            yield from keys(table, f"{name}." if name == "workload" else f"{name}[].")
         else:
             yield name, field
 
 
+def table_of(kind: inspect.Type) -> inspect.StructType | None:
+    """The struct that a key holds, if it is there."""
+    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    tables = [k for k in kinds if isinstance(k, inspect.StructType)]
+    return tables[0] if len(tables) == 1 and tables[0].tag is None and len(kinds) < 3 else None
+
+
 def all_keys() -> dict[str, inspect.Field]:
     found = dict(keys(inspect.type_info(Scenario), ""))
-    lengths = inspect.type_info(Lengths)
-    assert isinstance(lengths, inspect.UnionType)
-    for kind in lengths.types:
-        assert isinstance(kind, inspect.StructType)
-        found |= dict(keys(kind, f"{kind.tag}."))
+    for prefix, union in (("", Lengths), ("time.", Times)):
+        choice = inspect.type_info(union)
+        assert isinstance(choice, inspect.UnionType)
+        for kind in choice.types:
+            assert isinstance(kind, inspect.StructType)
+            found |= dict(keys(kind, f"{prefix}{kind.tag}."))
     return found
 
 
@@ -72,3 +80,14 @@ def test_every_example_can_be_read() -> None:
         reading = Reading(Path(), {})
         read(all_keys()[key].type, value, (key,), reading)
         assert not reading.mistakes
+
+
+def test_every_block_of_a_scenario_can_be_loaded(tmp_path: Path) -> None:
+    blocks = [
+        tomllib.loads(block) for block in re.findall(r"^```toml\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    ]
+    assert len(blocks) > 3
+    for block in blocks:
+        whole = {"name": "s", "targets": [{"name": "a", "model": "m"}], "load": {"requests": 1}} | block
+        (tmp_path / "s.toml").write_text(tomli_w.dumps(whole))
+        assert load(tmp_path / "s.toml").targets
