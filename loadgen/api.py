@@ -17,29 +17,34 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from loadgen import __version__
 from loadgen.errors import OutputError
 from loadgen.measure.health import Health
 from loadgen.measure.histogram import encode
 from loadgen.measure.recorder import LevelWindow, Recorder
-from loadgen.plan.plan import build
+from loadgen.plan.plan import FOREVER, Plan, build
 from loadgen.report.files import write_reports
 from loadgen.results.folder import RunFolder
 from loadgen.results.journal import Journal
 from loadgen.results.model import Report, Run
 from loadgen.results.summary import RunState, TargetFacts, Vitals, Window, build_report
+from loadgen.run.calibrate import calibrate
 from loadgen.run.limits import check_descriptors
 from loadgen.run.probe import probe
 from loadgen.run.progress import Progress, Style
 from loadgen.run.runner import Runner
-from loadgen.scenario.dump import to_toml
+from loadgen.scenario.dump import plain, to_toml
 from loadgen.scenario.model import Scenario, Target
-from loadgen.units import NS_PER_S, format_duration
+from loadgen.scenario.traffic import Load
+from loadgen.units import format_duration
 from loadgen.verdict.rules import judge
 from loadgen.wire.client import Client
 from loadgen.wire.decode import DecodeQueue
 from loadgen.wire.request import request_head
+from loadgen.workload.calibrate import calibrated, calibration_prompts
+from loadgen.workload.prompt import Prompts
 from loadgen.workload.source import decide_salt, open_prompts
 
 EXIT_OK: Final = 0
@@ -116,7 +121,7 @@ class _Run:
         self.started = datetime.now(UTC)
         self.begin_s = begin_s
         self.heads = [request_head(t, f"targets[{i}]") for i, t in enumerate(targets)]
-        self.prompts = open_prompts(scenario.workloads, scenario.seed)
+        self.prompts = self._open_prompts()
         self.plan = build(scenario, self.prompts)
         check_descriptors(self.plan, targets, scenario.load.max_in_flight)
         self.facts = tuple(
@@ -131,6 +136,9 @@ class _Run:
         self._ended = False
         self.progress = Progress(scenario.name, options.progress)
 
+    def _open_prompts(self) -> Prompts:
+        return open_prompts(self.scenario.workloads, self.scenario.seed, context=self.scenario.context_tokens)
+
     async def carry_out(self) -> RunResult:
         """Probe, make the folder, run the plan, write what is to be written."""
         queue = DecodeQueue(asyncio.get_running_loop())
@@ -139,6 +147,7 @@ class _Run:
             await client.open()
         if self.options.probe:
             await probe([c for c, f in zip(clients, self.facts, strict=True) if not f.simulated])
+            await self._calibrate(clients[0])
         self.folder = folder = RunFolder.create(self.options.out, self.scenario.name, self.started)
         self.journal = Journal(folder, self.recorder, self._header)
         folder.write_scenario(to_toml(self.scenario))
@@ -156,6 +165,14 @@ class _Run:
             await runner.run()
             return self._result()  # in here, so that one Ctrl-C too many does not cost the reports
 
+    async def _calibrate(self, client: Client) -> None:
+        """Measure how much text a token is where the scenario does not say; the plan stays as it is."""
+        scenario = self.scenario
+        if asked := calibration_prompts(scenario.workloads, scenario.seed, context=scenario.context_tokens):
+            found = await calibrate(client, asked)
+            self.scenario = msgspec.structs.replace(scenario, workloads=calibrated(scenario.workloads, found))
+            self.prompts = self._open_prompts()
+
     def _tick(self, runner: Runner, ticks: int) -> None:
         assert self.journal is not None and self.folder is not None  # noqa: S101, PT018  # made before
         self.journal.tick(ticks, runner.elapsed_ns)
@@ -168,7 +185,9 @@ class _Run:
         """What a report needs beside the samples, as of now."""
         runner, folder = self.runner, self.folder
         assert folder is not None  # noqa: S101  # made before
-        start, end = (self.plan.levels[0].window_ns[0], None) if runner is None else runner.window_ns
+        start, end = (
+            (self.plan.levels[0].window_ns[0], None) if runner is None else runner.stage.windows_ns[-1]
+        )
         wall_s = time.perf_counter() - self.begin_s
         run = Run(
             id=folder.id,
@@ -187,12 +206,23 @@ class _Run:
             labels=self.scenario.report.labels,
             load=_load(self.scenario),
             epoch_ns=0 if runner is None else runner.epoch_ns,
+            open_loop=self.plan.open_loop,
+            stopped_by=None if runner is None else runner.stopped_by,
+            set_aside=self.prompts.set_aside,
         )
-        requests = self.plan.requests
-        planned = None if requests is None else requests * self.plan.targets
         vitals = Vitals(loop_lag="") if runner is None else _vitals(runner.health)
         ran_out = () if runner is None else runner.ran_out
-        return RunState(run, self.facts, Window(start, end), vitals, planned, ran_out)
+        return RunState(
+            run,
+            self.facts,
+            Window(start, end),
+            vitals,
+            _planned(self.plan),
+            ran_out,
+            levels=() if runner is None or len(self.plan.levels) == 1 else runner.windows(),
+            dropped={name: r.dropped for name, r in self.recorder.targets.items() if r.dropped},
+            arrivals={} if runner is None else runner.delivered(),
+        )
 
     def _header(self) -> bytes:
         return msgspec.json.encode(self.state(complete=self._ended))
@@ -257,17 +287,29 @@ def _vitals(health: Health) -> Vitals:
     )
 
 
+def _planned(plan: Plan) -> int | None:
+    """Requests that the plan has for its windows, over all targets; None where only time ends them."""
+    if plan.open_loop:
+        windows = (level.window_ns for level in plan.levels)
+        counts = [
+            np.searchsorted(plan.when_ns, FOREVER if end is None else end)
+            - np.searchsorted(plan.when_ns, start)
+            for start, end in windows
+        ]
+        return int(sum(counts)) * plan.targets
+    return None if plan.requests is None else plan.requests * plan.targets * len(plan.levels)
+
+
 def _load(scenario: Scenario) -> dict[str, Any]:
-    """The load as the scenario says it, for the head of a report."""
-    load = scenario.load
-    return {
-        "concurrency": int(load.concurrency or 1),
-        "ramp_s": load.ramp_ns / NS_PER_S,
-        "warmup_s": load.warmup_ns / NS_PER_S,
-        "duration_s": None if load.duration_ns is None else load.duration_ns / NS_PER_S,
-        "requests": None if load.requests is None else int(load.requests),
-        "grace_s": load.grace_ns / NS_PER_S,
-    }
+    """The load as the scenario says it, for the head of a report: what differs from the defaults."""
+    defaults: dict[str, Any] = plain(Load())
+    load: dict[str, Any] = plain(scenario.load)
+    if scenario.load.mode == "concurrency" and not scenario.load.levels:
+        load = {"concurrency": 1} | load
+    said = {"grace", "arrivals"} if scenario.load.mode == "rate" else {"grace"}
+    told = {key: value for key, value in load.items() if key in said or value != defaults.get(key)}
+    counts = msgspec.to_builtins(told, enc_hook=lambda n: int(n) if isinstance(n, int) else float(n))
+    return dict(counts)
 
 
 def _host() -> dict[str, Any]:

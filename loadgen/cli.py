@@ -132,7 +132,9 @@ def check(scenario: Path | None, schema: bool, **options: Any) -> None:
     from loadgen.workload.source import decide_salt, open_prompts  # noqa: PLC0415
 
     loaded = _load(scenario, **options)
-    prompts = open_prompts([decide_salt(w) for w in loaded.workloads], loaded.seed)
+    prompts = open_prompts(
+        [decide_salt(w) for w in loaded.workloads], loaded.seed, context=loaded.context_tokens
+    )
     click.echo(preview(loaded, build(loaded, prompts), prompts))
 
 

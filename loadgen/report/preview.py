@@ -60,8 +60,8 @@ def _load(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
     if len(plan.levels) > 1:
         yield f"levels       {', '.join(v.label for v in plan.levels)}, one after the other"
     if load.max_in_flight is not None and plan.open_loop:
-        above = "is dropped" if load.over_cap == "drop" else "waits"
-        yield f"cap          {int(load.max_in_flight):,} requests under way{per}; what arrives above it {above}"
+        above = "is dropped" if load.over_cap == "drop" else "waits its turn"
+        yield f"cap          {int(load.max_in_flight):,} requests under way{per}; the rest {above}"
     yield f"window       {_window(scenario, per)}"
     for until in load.until:
         closely = f"{100 * until.relative:.3g} %"

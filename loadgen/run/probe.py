@@ -28,7 +28,9 @@ async def probe(clients: Sequence[Client]) -> None:
     Raises:
         EndpointError: with one problem a target, in the server's own words.
     """
-    answers = await asyncio.gather(*(_ask(client) for client in clients))
+    answers = await asyncio.gather(*(ask(client, _PROMPT) for client in clients))
+    for client in clients:
+        client.close()  # the load begins with connections of its own
     errors = [
         EndpointError(
             f"target {client.target.name!r} ({client.target.base_url})",
@@ -45,15 +47,15 @@ async def probe(clients: Sequence[Client]) -> None:
         )
 
 
-async def _ask(client: Client) -> Timeline:
+async def ask(client: Client, prompt: Prompt) -> Timeline:
+    """Send one request outside of any run; the caller closes the client's connections."""
     answered: asyncio.Future[Timeline] = asyncio.get_running_loop().create_future()
     sweeper = asyncio.ensure_future(_sweep(client))
     try:
-        await client.send(_PROMPT, answered.set_result)
+        await client.send(prompt, answered.set_result)
         return await answered
     finally:
         sweeper.cancel()
-        client.close()  # the load begins with connections of its own
 
 
 async def _sweep(client: Client) -> None:

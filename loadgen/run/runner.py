@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from loadgen.measure.arrivals import Arrivals
 from loadgen.measure.health import Health
-from loadgen.measure.recorder import Recorder, TargetRecorder
+from loadgen.measure.recorder import LevelWindow, Recorder, TargetRecorder
 from loadgen.measure.sample import Sample
 from loadgen.plan.plan import Plan
 from loadgen.run.closed import ClosedLoop
@@ -75,6 +77,7 @@ class Runner:
             self.loop = OpenLoop(self.stage, most=cap, drops=load.over_cap == "drop")
         self._errors = None if load.stop_at_errors is None else ErrorShare(load.stop_at_errors)
         self._stop = asyncio.Event()
+        self._stopped_ns = 0
         self._cut: str | None = None
         self._cut_now = asyncio.Event()
 
@@ -100,6 +103,11 @@ class Runner:
         """What is known of every target at the level that is on."""
         return [self.recorder.at_levels(c.target.name)[self.level] for c in self.clients]
 
+    def windows(self) -> tuple[LevelWindow, ...]:
+        """The windows of all levels, as they are now."""
+        levels = zip(self.plan.levels, self.stage.windows_ns, strict=True)
+        return tuple(LevelWindow(level.label, *window) for level, window in levels)
+
     @property
     def window_ns(self) -> Window:
         """The window of the level that is on."""
@@ -120,10 +128,17 @@ class Runner:
         """Requests in flight."""
         return sum(len(c.live) for c in self.clients)
 
-    @property
-    def delayed(self) -> int:
-        """Arrivals that the cap made wait."""
-        return self.loop.delayed if isinstance(self.loop, OpenLoop) else 0
+    def delivered(self) -> dict[str, Any]:
+        """Planned beside delivered arrivals; empty for a closed loop, little while the run goes on."""
+        if not isinstance(self.loop, OpenLoop):
+            return {}
+        if self.sending or self.live:
+            return {"delayed": self.loop.delayed}
+        planned_ns = self.plan.when_ns[: np.searchsorted(self.plan.when_ns, self._stopped_ns)]
+        dropped = sum(r.dropped for r in self.recorder.targets.values())
+        return self.arrivals.summary(
+            planned_ns, self.plan.targets, dropped=dropped, delayed=self.loop.delayed
+        )
 
     def begun(self, target: int) -> int:
         """Sessions of the window that a target has begun."""
@@ -173,6 +188,7 @@ class Runner:
         if self._stop.is_set():
             return
         self.stopped_by = why
+        self._stopped_ns = self.elapsed_ns
         if why in ("user", "until", "errors"):
             now = self.elapsed_ns
             self.stage.windows_ns = [_closed(window, now) for window in self.stage.windows_ns]

@@ -294,7 +294,7 @@ async def test_a_connection_lost_before_it_could_be_used(monkeypatch: pytest.Mon
         connection.connection_lost(None)
         return connection, addresses
 
-    monkeypatch.setattr("loadgen.wire.client.connect", connect)
+    monkeypatch.setattr("loadgen.wire.pool.connect", connect)
     async with calling("http://127.0.0.1:1/v1") as caller:
         t = await caller.send()
         assert t.outcome == "disconnected"
