@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from loadgen.errors import DataError
-from loadgen.scenario.lengths import Lengths, Lognormal, Tokens
-from loadgen.workload.draw import by_session, draw
-from loadgen.workload.prompt import Conversation, Turn
+from loadgen.workload.draw import by_session
+from loadgen.workload.prompt import Message
+from loadgen.workload.ring import Ring
 
 # An estimate. Measured on 1,000-character cuts of CPython 3.11's library: cl100k 4.38, o200k 4.35,
 # Qwen 4.33, Tekken 4.15 characters a token; 9 in 10 cuts lie between 3.3 and 5.5.
 CHARS_PER_TOKEN: Final = 4.3
-
-DEFAULT_PROMPT_TOKENS: Final = Lognormal(median=Tokens(220), p95=Tokens(900), max=Tokens(4000))
 
 INSTRUCTION: Final = (
     "You complete code in an editor. Write the code missing between <prefix> and <suffix>: "
@@ -53,11 +51,11 @@ _IN_STATEMENT: Final = re.compile(r"\w(?:\.|\(| = |, )(?=\w)")  # where a comple
 _REACH_CHARS: Final = 250  # how far from its place a cursor is looked for; else it stays there
 _MOST_HOLE_LINES: Final = 4
 
-_PROMPT_TOKENS, _PLACE, _HOLE = 1, 2, 3  # streams of by_session
+_PLACE, _HOLE = 2, 3  # streams of by_session
 
 
-class CodePrompts:
-    """Endless code-completion prompts; every one is a function of the seed and the session number.
+class Code:
+    """Code-completion prompts; every one is a function of the seed and its key.
 
     The same bytes come back on the same release of the interpreter (and of numpy).
 
@@ -65,36 +63,27 @@ class CodePrompts:
         DataError: this interpreter has no source files (a bundled or zipped one).
     """
 
-    count: int | None = None
-    arrivals_ns = None
+    chars_per_token = CHARS_PER_TOKEN
+    fixed = INSTRUCTION + _FRAME
 
-    set_aside: dict[str, int] = {}  # noqa: RUF012
-
-    def __init__(self, lengths: Lengths | None, task: str, seed: int) -> None:
-        self._text, self.contents_digest = _read_library(Path(sysconfig.get_path("stdlib")))
-        self._task = task
-        chars = len(self._text)
-        asked = lengths or DEFAULT_PROMPT_TOKENS
-        self._tokens = by_session(lambda rng, n: draw(asked, rng, n), seed, _PROMPT_TOKENS)
-        self._first_place: int = by_session(lambda rng, n: rng.integers(0, chars, n), seed, _PLACE)(0)
-        # steps of the golden ratio keep any number of places evenly apart; left to chance, a dozen of
-        # 2,000 sessions would share theirs with another
-        self._step = round(chars * (5**0.5 - 1) / 2)
+    def __init__(self, seed: int) -> None:
+        text, self.digest = _read_library(Path(sysconfig.get_path("stdlib")))
+        first = by_session(lambda rng, n: rng.integers(0, len(text), n), seed, _PLACE)(0)
+        self._ring = Ring(text, first)
         self._hole = by_session(lambda rng, n: rng.integers(0, 2 * _MOST_HOLE_LINES, n), seed, _HOLE)
+        self.piece = self._ring.piece
 
-    def conversation(self, session: int) -> Conversation:
-        """Return a session of one turn: system message, then prefix and suffix, 3 to 1."""
-        tokens: int = self._tokens(session)
-        size = max(_SHORTEST_CHARS, round(tokens * CHARS_PER_TOKEN) - len(INSTRUCTION) - len(_FRAME))
-        place = (self._first_place + session * self._step) % len(self._text)
-        cursor, resume = self._cut(place, self._hole(session))
-        before = self._before(cursor, size * 3 // 4)
-        after = self._after(resume, size - size * 3 // 4)
-        messages = [
-            {"role": "system", "content": INSTRUCTION},
-            {"role": "user", "content": f"<prefix>{before}</prefix><suffix>{after}</suffix>"},
-        ]
-        return Conversation(task=self._task, turns=(Turn(messages, asked_prompt_tokens=tokens),))
+    def messages(self, chars: int, key: int, *, first: bool) -> list[Message]:
+        """Return the messages of a turn, with so many characters of code, before and after the cursor 3 to 1.
+
+        The first turn of a conversation brings the instruction.
+        """
+        size = max(_SHORTEST_CHARS, chars)
+        cursor, resume = self._cut(self._ring.place(key), self._hole(key))
+        before = self._ring.before(cursor, size * 3 // 4)
+        after = self._ring.after(resume, size - size * 3 // 4)
+        said = {"role": "user", "content": f"<prefix>{before}</prefix><suffix>{after}</suffix>"}
+        return [{"role": "system", "content": INSTRUCTION}, said] if first else [said]
 
     def _cut(self, place: int, hole: int) -> tuple[int, int]:
         """Return the cursor next to a place, and where the text goes on after what is left to write.
@@ -102,24 +91,16 @@ class CodePrompts:
         Half of the cursors stand inside a statement, the rest of its line missing; half at the start
         of a line, 1 to 4 lines missing. Without a hole there would be nothing to complete.
         """
+        text = self._ring.text
         lines = hole - _MOST_HOLE_LINES + 1
-        found = (_LINE_START if lines > 0 else _IN_STATEMENT).search(self._text, place, place + _REACH_CHARS)
+        found = (_LINE_START if lines > 0 else _IN_STATEMENT).search(text, place, place + _REACH_CHARS)
         cursor = found.end() if found else place
         resume = cursor - 1
         for _ in range(max(1, lines)):
-            resume = self._text.find("\n", resume + 1)
+            resume = text.find("\n", resume + 1)
             if resume < 0:
-                return cursor, len(self._text)
+                return cursor, len(text)
         return cursor, resume
-
-    # The library is read as a ring, so that every place gives a prompt of every length.
-    def _before(self, end: int, size: int) -> str:
-        part = self._text[max(0, end - size) : end]
-        return part if len(part) == size else self._before(len(self._text), size - len(part)) + part
-
-    def _after(self, start: int, size: int) -> str:
-        part = self._text[start : start + size]
-        return part if len(part) == size else part + self._after(0, size - len(part))
 
 
 def _read_library(root: Path) -> tuple[str, str]:

@@ -34,6 +34,7 @@ class Conversation(msgspec.Struct, frozen=True):
 
     exact_output: engines that know `ignore_eos` are told to write exactly the asked number of tokens.
     tools: definitions as OpenAI's `tools` has them; results: what a function returns, by its name.
+    pause_ns: how long a user (`load.users`) thinks after it before the next conversation.
     """
 
     task: str
@@ -41,6 +42,7 @@ class Conversation(msgspec.Struct, frozen=True):
     exact_output: bool = False
     tools: list[dict[str, Any]] = []
     results: dict[str, str] = {}
+    pause_ns: int = 0
 
 
 class Prompt(msgspec.Struct, frozen=True):

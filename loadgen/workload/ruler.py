@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Ruler(Protocol):
-    """Measures texts in tokens, and cuts them to a length.
+    """Measures texts in tokens, and finds how many characters make an asked length.
 
     exact: whether it counts with the model's own tokenizer.
     """
@@ -16,8 +16,11 @@ class Ruler(Protocol):
         """Return the tokens of a text."""
         ...
 
-    def fit(self, make: Callable[[int], str], tokens: float) -> str:
-        """Return the text of so many tokens: `make` gives the text of a number of characters (at least 0)."""
+    def chars(self, tokens: float, count_at: Callable[[int], float]) -> int:
+        """Return how many characters (0 or more) make so many tokens.
+
+        count_at: counts, with this ruler, what a number of characters gives; an estimate does not ask it.
+        """
         ...
 
 
@@ -33,6 +36,6 @@ class Estimate:
         """Return the characters of a text in tokens; not a whole number."""
         return len(text) / self._chars_per_token
 
-    def fit(self, make: Callable[[int], str], tokens: float) -> str:
-        """Return the text of so many tokens' characters."""
-        return make(round(tokens * self._chars_per_token))
+    def chars(self, tokens: float, _count_at: Callable[[int], float]) -> int:
+        """Return the characters of so many tokens."""
+        return max(0, round(tokens * self._chars_per_token))

@@ -1,47 +1,63 @@
-"""From the `[workload]` of a scenario to its prompts."""
+"""From the `[workload]` tables of a scenario to its prompts."""
 
+import hashlib
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
+import numpy as np
 
 from loadgen.errors import ScenarioError
-from loadgen.scenario.model import Workload
-from loadgen.workload.code import CodePrompts
-from loadgen.workload.draw import by_session, draw
+from loadgen.scenario.words import Workload
+from loadgen.workload import text
+from loadgen.workload.azure import open_azure
+from loadgen.workload.burstgpt import open_burstgpt
+from loadgen.workload.code import Code
+from loadgen.workload.draw import by_session, by_turn, draw, draw_times
+from loadgen.workload.humaneval import HumanEvalPrompts
+from loadgen.workload.inline import InlinePrompts
 from loadgen.workload.jsonl import JsonlPrompts
-from loadgen.workload.prompt import Conversation, Int64s, Prompts
-from loadgen.workload.salt import salted
+from loadgen.workload.made import Kind, MadePrompts, Synthetic
+from loadgen.workload.mooncake import MooncakePrompts
+from loadgen.workload.opening import Opening
+from loadgen.workload.prompt import Conversation, Int64s, Prompts, Turn
+from loadgen.workload.prose import Prose
+from loadgen.workload.ruler import Estimate, Ruler
+from loadgen.workload.sharegpt import ShareGptPrompts
+from loadgen.workload.text import TextMaker
+from loadgen.workload.tokenizer import Tokenizer
 
-_OUTPUT_TOKENS: Final = 16  # stream of by_session; the sources' own are below
+# streams of by_session and by_turn; the sources' own are below 16 or beside these
+_OUTPUT_TOKENS, _THINK, _LATER_OUTPUT, _MIXTURE = 16, 18, 21, 22
+_SEED_STEP: Final = 0x9E3779B97F4A7C15  # parts of a mixture draw from seeds of their own
 
 
-class _Source(Protocol):
-    """Prompts as their source gives them: the same for every target, without a mark."""
+class Source(Protocol):
+    """Conversations as their source gives them: the same for every target, without a mark. See `Prompts`."""
 
     count: int | None
     contents_digest: str
     arrivals_ns: Int64s | None
     set_aside: dict[str, int]
 
-    def conversation(self, session: int) -> Conversation: ...
+    def conversation(self, session: int) -> Conversation:
+        """Return a session (0-based)."""
+        ...
 
 
-def _open_code(workload: Workload, seed: int) -> _Source:
-    return CodePrompts(workload.prompt_tokens, workload.task, seed)
+KINDS: Final[dict[str, Callable[[int], Kind]]] = {"code": Code, "prose": Prose, "synthetic": Synthetic}
 
-
-def _open_jsonl(workload: Workload, _seed: int) -> _Source:
-    if workload.file is None:
-        raise ScenarioError("workload.file", "is missing", "name the JSON Lines file to read")
-    return JsonlPrompts(workload.file, workload.on_end, workload.task)
-
-
-_READERS: Final[dict[str, Callable[[Workload, int], _Source]]] = {
-    "code": _open_code,
-    "jsonl": _open_jsonl,
+_READERS: Final[dict[str, Callable[[Workload, int, int | None, TextMaker], Source]]] = {
+    "prompts": lambda workload, seed, _context, _text: InlinePrompts(workload, seed),
+    "jsonl": JsonlPrompts,
+    "sharegpt": ShareGptPrompts,
+    "humaneval": HumanEvalPrompts,
+    "mooncake": MooncakePrompts,
+    "azure": open_azure,
+    "burstgpt": open_burstgpt,
 }
+_SHARING: Final = "mooncake"  # its rows share text on purpose
 
 
 def decide_salt(workload: Workload) -> Workload:
@@ -54,42 +70,185 @@ def decide_salt(workload: Workload) -> Workload:
     return msgspec.structs.replace(workload, salt=secrets.token_hex(4))
 
 
-def open_prompts(workloads: Sequence[Workload], seed: int) -> Prompts:
+def open_prompts(workloads: Sequence[Workload], seed: int, *, context: int | None = None) -> Prompts:
     """Open the prompts of workloads whose salt is decided (see `decide_salt`).
 
+    context: the tokens that a prompt and its answer may have together; None: no bound.
+    In a mixture, which one a session belongs to is drawn by weight, from the seed and its number alone; it
+    then has that number within its workload too. A mixture never ends: files begin again.
+
     Raises:
-        DataError: the file (or the interpreter's library) can't be read or is broken; names the lines.
-        ValueError: the salt is not decided.
+        DataError: a file (or the interpreter's library) can't be read or is broken; names the lines.
+        ScenarioError: a prompt is beyond the context; the weights of a mixture sum to nothing.
+        ValueError: a salt is not decided.
     """
-    (workload,) = workloads
-    if workload.salt is True:
+    if any(workload.salt is True for workload in workloads):
         raise ValueError("decide_salt comes before open_prompts")
-    return _ScenarioPrompts(_READERS[workload.source](workload, seed), workload, seed)
+    if len(workloads) == 1:
+        return _Part(workloads[0], 0, seed, context)
+    return _Mixture(workloads, seed, context)
 
 
-class _ScenarioPrompts:
-    """A source's prompts with what the scenario adds: the answer's cap, then the mark.
+def ruler_of(workload: Workload, chars_per_token: float) -> Ruler:
+    """Return what measures a workload's texts. chars_per_token: the estimate of its kind of text."""
+    if workload.tokenizer is not None:
+        return Tokenizer(workload.tokenizer)
+    return Estimate(workload.chars_per_token or chars_per_token)
+
+
+class _Part:
+    """One workload: its source's conversations with what the scenario adds to them.
 
     The scenario's `output_tokens` stands before a cap that the file gives.
     """
 
-    def __init__(self, source: _Source, workload: Workload, seed: int) -> None:
-        self._source = source
-        self.count = source.count
-        self.contents_digest = source.contents_digest
-        self.arrivals_ns = source.arrivals_ns
-        self.set_aside = source.set_aside
-        self._salt = workload.salt
-        lengths = workload.output_tokens
-        self._caps = lengths and by_session(lambda rng, n: draw(lengths, rng, n), seed, _OUTPUT_TOKENS)
+    def __init__(self, workload: Workload, number: int, seed: int, context: int | None) -> None:
+        self._caps, self._later_caps = _caps(workload, seed)
+        self._think, self._pause = _thinking(workload, seed)
+        self._recorded = workload.history == "recorded"
+        self._exact_output = workload.ignore_eos
+        self._tools = definitions(workload)
+        self._results = {tool.name: tool.result for tool in workload.tools}
+        self._source, self._opening = self._open(workload, number, seed, context)
+        self.count = self._source.count
+        self.contents_digest = self._source.contents_digest
+        self.arrivals_ns = self._source.arrivals_ns
+        self.set_aside = self._source.set_aside
+        self._adds = 0 if workload.source in KINDS else self._opening.shared_tokens
+
+    def _open(
+        self, workload: Workload, number: int, seed: int, context: int | None
+    ) -> tuple[Source, Opening]:
+        if workload.source in KINDS:
+            kind = KINDS[workload.source](seed)
+            ruler = ruler_of(workload, kind.chars_per_token)
+            opening = Opening(workload, number, seed, TextMaker(seed, ruler, kind.piece), rows=None)
+            made = MadePrompts(
+                kind, workload, seed, ruler=ruler, opening=opening, cap=self._cap, context=context
+            )
+            return made, opening
+        ruler = ruler_of(workload, text.CHARS_PER_TOKEN)
+        maker = TextMaker(seed, ruler, overhead_tokens=_overhead(workload, ruler))
+        source = _READERS[workload.source](workload, seed, context, maker)
+        rows = (
+            len(source.arrivals_ns)
+            if workload.source == _SHARING and source.arrivals_ns is not None
+            else None
+        )
+        return source, Opening(workload, number, seed, maker, rows=rows)
+
+    def _cap(self, session: int) -> int | None:
+        return self._caps(session) if self._caps else None
 
     def conversation(self, session: int, target: int) -> Conversation:
+        """Return a session of a target."""
         said = self._source.conversation(session)
-        first, *more = said.turns
-        messages, cap = first.messages, first.asked_output_tokens
+        first, *later = said.turns
         if self._caps:
-            cap = self._caps(session)
-        if isinstance(self._salt, str):
-            messages = salted(messages, self._salt, session, target)
-        first = msgspec.structs.replace(first, messages=messages, asked_output_tokens=cap)
-        return msgspec.structs.replace(said, turns=(first, *more))
+            first = msgspec.structs.replace(first, asked_output_tokens=self._caps(session))
+        if first.body is None:
+            asked = first.asked_prompt_tokens
+            first = msgspec.structs.replace(
+                first,
+                messages=self._opening.dress(first.messages, session, target),
+                asked_prompt_tokens=None if asked is None else asked + self._adds,
+            )
+        turns = (first, *self._answered(session, later)) if later else (first,)
+        if not self._recorded:
+            turns = tuple(t if t.answer is None else msgspec.structs.replace(t, answer=None) for t in turns)
+        return msgspec.structs.replace(
+            said,
+            turns=turns,
+            exact_output=self._exact_output,
+            tools=self._tools or said.tools,
+            results=self._results or said.results,
+            pause_ns=self._pause(session) if self._pause else 0,
+        )
+
+    def _answered(self, session: int, later: list[Turn]) -> list[Turn]:
+        """Give later turns their caps and think times."""
+        caps = self._later_caps(session, len(later)) if self._later_caps else None
+        times = self._think(session, len(later)) if self._think else None
+        return [
+            msgspec.structs.replace(
+                turn,
+                asked_output_tokens=caps[i] if caps else turn.asked_output_tokens,
+                think_ns=times[i] if times else turn.think_ns,
+            )
+            for i, turn in enumerate(later)
+        ]
+
+
+class _Mixture:
+    """Several workloads by weight."""
+
+    count: int | None = None
+    arrivals_ns: Int64s | None = None
+
+    def __init__(self, workloads: Sequence[Workload], seed: int, context: int | None) -> None:
+        weights = np.array([workload.weight for workload in workloads])
+        if not weights.sum() > 0:
+            raise ScenarioError("workload", "the weights sum to nothing", "give one a weight above 0")
+        shares = weights / weights.sum()
+        self._parts = [
+            _Part(msgspec.structs.replace(w, on_end="cycle"), i, (seed + i * _SEED_STEP) % 2**63, context)
+            for i, w in enumerate(workloads)
+        ]
+        self._which = by_session(lambda rng, n: rng.choice(len(shares), size=n, p=shares), seed, _MIXTURE)
+        digests = "".join(part.contents_digest for part in self._parts)
+        self.contents_digest = hashlib.sha256(digests.encode()).hexdigest()
+        self.set_aside: dict[str, int] = {}
+        for part in self._parts:
+            for what, n in part.set_aside.items():
+                self.set_aside[what] = self.set_aside.get(what, 0) + n
+
+    def conversation(self, session: int, target: int) -> Conversation:
+        """Return a session of a target."""
+        part: _Part = self._parts[self._which(session)]
+        return part.conversation(session, target)
+
+
+def _caps(
+    workload: Workload, seed: int
+) -> tuple[Callable[[int], int] | None, Callable[[int, int], list[int]] | None]:
+    """Return the answer's cap of first turns, by session, and those of later ones; None: none asked."""
+    lengths = workload.output_tokens
+    if lengths is None:
+        return None, None
+    first = by_session(lambda rng, n: draw(lengths, rng, n), seed, _OUTPUT_TOKENS)
+    return first, by_turn(lambda rng, n: draw(lengths, rng, n), seed, _LATER_OUTPUT)
+
+
+def _thinking(
+    workload: Workload, seed: int
+) -> tuple[Callable[[int, int], list[int]] | None, Callable[[int], int] | None]:
+    """Return the times before later turns, and the one after a conversation, in ns; None: none asked."""
+    times = workload.think_time
+    if times is None:
+        return None, None
+    between = by_turn(lambda rng, n: draw_times(times, rng, n), seed, _THINK)
+    return between, by_session(lambda rng, n: draw_times(times, rng, n), seed, _THINK)
+
+
+def _overhead(workload: Workload, ruler: Ruler) -> float:
+    """Return the tokens of a made first turn beyond its text, where a file says how long it was."""
+    system = ruler.count(workload.system) if workload.system else 0.0
+    if not ruler.exact:
+        return system if workload.overhead_tokens is None else workload.overhead_tokens
+    mark = ruler.count(f"[{workload.salt}-00000000-00] ") if workload.salt else 0.0
+    return (workload.overhead_tokens or 0.0) + system + mark
+
+
+def definitions(workload: Workload) -> list[dict[str, Any]]:
+    """Return a workload's tools as OpenAI's `tools` has them."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": tool.parameters or {"type": "object", "properties": {}},
+            },
+        }
+        for tool in workload.tools
+    ]

@@ -1,4 +1,4 @@
-"""Texts of an asked length, made when they are asked for: each key has its own, the same for the same seed."""
+"""Texts of an asked length, made when asked for: each key has its own, the same for the same seed."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,8 +9,8 @@ import numpy as np
 from loadgen.workload.ruler import Estimate, Ruler
 from loadgen.workload.vocabulary import WORDS
 
-# An estimate, for words alone with a space before each.
-CHARS_PER_TOKEN: Final = 6.2
+# Measured: 6.35 with each of cl100k, DeepSeek's and the older Claude tokenizer; 9 in 10 texts within 1.2 %.
+CHARS_PER_TOKEN: Final = 6.35
 
 _SHORTEST_WORD: Final = 1 + min(map(len, WORDS))
 _LAST: Final = len(WORDS) - 1  # the number of words is a power of two
@@ -30,12 +30,13 @@ class TextMaker:
         self, seed: int, ruler: Ruler | None = None, piece: Piece | None = None, overhead_tokens: float = 0.0
     ) -> None:
         self.overhead_tokens = overhead_tokens
-        self._ruler = ruler or Estimate(CHARS_PER_TOKEN)
+        self._ruler: Ruler = ruler or Estimate(CHARS_PER_TOKEN)
         self._piece = piece or words(seed)
 
     def text(self, tokens: float, key: int) -> str:
         """Return a text of about `tokens` tokens (at least one character), a function of the seed and key."""
-        return self._ruler.fit(lambda chars: self._piece(max(1, chars), key), tokens)
+        chars = self._ruler.chars(tokens, lambda n: self._ruler.count(self._piece(max(1, n), key)))
+        return self._piece(max(1, chars), key)
 
 
 def words(seed: int) -> Piece:

@@ -1,0 +1,147 @@
+"""Conversations that are made on the spot, in any length: out of code, prose, or words."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from loadgen.errors import ScenarioError
+from loadgen.scenario.lengths import Lognormal, Tokens
+from loadgen.scenario.words import Workload
+from loadgen.workload import text
+from loadgen.workload.draw import by_session, by_turn, draw
+from loadgen.workload.opening import Opening
+from loadgen.workload.prompt import Conversation, Int64s, Message, Turn
+from loadgen.workload.ruler import Ruler
+from loadgen.workload.text import Piece
+from loadgen.workload.vocabulary import WORDS
+
+DEFAULT_PROMPT_TOKENS: Final = Lognormal(median=Tokens(220), p95=Tokens(900), max=Tokens(4000))
+
+_PROMPT_TOKENS, _LATER_TOKENS, TURNS = 1, 20, 17  # streams of by_session and by_turn
+_TURN: Final = 1 << 40  # a later turn's key, apart from every session's number
+_LOOKED_AT: Final = 4096  # sessions whose lengths are compared with the context beforehand
+
+
+class Kind(Protocol):
+    """A kind of text: what a turn says, with an asked number of characters.
+
+    chars_per_token: the estimate. fixed: what every first turn says beside. digest: hex SHA-256 of it all.
+    """
+
+    chars_per_token: float
+    fixed: str
+    digest: str
+
+    @property
+    def piece(self) -> Piece:
+        """The bare text."""
+        ...
+
+    def messages(self, chars: int, key: int, *, first: bool) -> list[Message]:
+        """Return the messages of a turn."""
+        ...
+
+
+class Synthetic:
+    """Common words in no order: texts never repeat, and every tokenizer counts them alike."""
+
+    chars_per_token = text.CHARS_PER_TOKEN
+    fixed = ""
+
+    def __init__(self, seed: int) -> None:
+        self.digest = hashlib.sha256(" ".join(WORDS).encode()).hexdigest()
+        self.piece = text.words(seed)
+
+    def messages(self, chars: int, key: int, *, first: bool) -> list[Message]:  # noqa: ARG002
+        """Return the message of a turn."""
+        return [{"role": "user", "content": self.piece(max(1, chars), key)}]
+
+
+class MadePrompts:
+    """Endless conversations of one kind of text; each is a function of the seed and the session's number.
+
+    A first turn is cut so that the whole prompt has the asked length (a shared prefix comes on top), a later
+    one so that what it adds has. cap: the answer's, by session; with it, prompts are kept within `context`.
+
+    Raises:
+        ScenarioError: `too_long = "fail"`, and a prompt with its answer is beyond `context`.
+    """
+
+    count: int | None = None
+    arrivals_ns: Int64s | None = None
+
+    def __init__(
+        self,
+        kind: Kind,
+        workload: Workload,
+        seed: int,
+        *,
+        ruler: Ruler,
+        opening: Opening,
+        cap: Callable[[int], int | None],
+        context: int | None,
+    ) -> None:
+        self._kind = kind
+        self._task = workload.task
+        self._ruler = ruler
+        self._opening = opening
+        self._cap = cap
+        self._context = context
+        self.contents_digest = kind.digest
+        self.set_aside: dict[str, int] = {}
+        lengths = workload.prompt_tokens or DEFAULT_PROMPT_TOKENS
+        self._lengths = by_session(lambda rng, n: draw(lengths, rng, n), seed, _PROMPT_TOKENS)
+        self._later = by_turn(lambda rng, n: draw(lengths, rng, n), seed, _LATER_TOKENS)
+        turns = workload.turns
+        self._turns = turns and by_session(lambda rng, n: draw(turns, rng, n), seed, TURNS)
+        # with a tokenizer all that is said is counted, and only the chat template is beyond that
+        said = 0.0 if ruler.exact else ruler.count(kind.fixed + (workload.system or ""))
+        self._overhead = said if workload.overhead_tokens is None else workload.overhead_tokens
+        if context is not None:
+            self._check(context, workload.too_long)
+
+    def conversation(self, session: int) -> Conversation:
+        """Return a session."""
+        asked = self._asked(session)
+        chars = self._ruler.chars(asked - self._overhead, lambda n: self._count(n, session))
+        messages = self._kind.messages(chars, session, first=True)
+        turns = [Turn(messages, asked_prompt_tokens=asked + self._opening.shared_tokens)]
+        n = self._turns(session) - 1 if self._turns else 0
+        if n:
+            turns += [self._next(session, i, tokens) for i, tokens in enumerate(self._later(session, n), 1)]
+        return Conversation(self._task, tuple(turns))
+
+    def _asked(self, session: int) -> int:
+        """Return the asked length of a first turn, without the shared prefix."""
+        asked: int = self._lengths(session)
+        if self._context is None:
+            return asked
+        left = self._context - self._opening.shared_tokens - (self._cap(session) or 0)
+        return max(1, min(asked, left))
+
+    def _count(self, chars: int, session: int) -> float:
+        """Count a first turn as it is sent; the shared prefix comes on top of what is asked for."""
+        messages = self._opening.dress(self._kind.messages(chars, session, first=True), session, 0)
+        return sum(self._ruler.count(m["content"]) for m in messages) - self._opening.shared_tokens
+
+    def _next(self, session: int, number: int, tokens: int) -> Turn:
+        key = session + number * _TURN
+        make = self._kind.messages
+        chars = self._ruler.chars(
+            tokens, lambda n: sum(self._ruler.count(m["content"]) for m in make(n, key, first=False))
+        )
+        return Turn(make(chars, key, first=False))
+
+    def _check(self, context: int, too_long: str) -> None:
+        if too_long != "fail":
+            return
+        for session in range(_LOOKED_AT):
+            prompt: int = self._lengths(session) + self._opening.shared_tokens
+            answer = self._cap(session) or 0
+            if prompt + answer > context:
+                raise ScenarioError(
+                    "workload.prompt_tokens",
+                    f"session {session} has {prompt:,} tokens and an answer of {answer:,}, "
+                    f"beyond the context of {context:,}",
+                    'lower its `max`, or write too_long = "clip"',
+                )
