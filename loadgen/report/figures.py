@@ -181,15 +181,27 @@ def legend(report: Report) -> str:
 
 
 def describe_load(load: dict[str, Any]) -> str:
-    """Write the scenario's load in one line: "concurrency 32, ramp 2 s, duration 20 s"."""
+    """Write the scenario's load in one line: "concurrency 32, ramp 2s, duration 20s"."""
     parts = []
     for key, value in load.items():
         if value in (None, 0, "", [], {}):
             continue
         name, unit = (key[:-2], " s") if key.endswith("_s") else (key, "")
-        text = f"{value:,.12g}" if isinstance(value, int | float) else str(value)
-        parts.append(f"{name.replace('_', ' ')} {clean(text)}{unit}")
+        parts.append(f"{name.replace('_', ' ')} {_plainly(value)}{unit}".removesuffix(" true"))
     return ", ".join(parts)
+
+
+def _plainly(value: Any) -> str:
+    """Write a value of a scenario for people: lists by slashes, tables in brackets."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"{value:,.12g}"
+    if isinstance(value, list | tuple):
+        return " / ".join(map(_plainly, value))
+    if isinstance(value, dict):
+        return f"({', '.join(f'{clean(k)} {_plainly(v)}' for k, v in value.items())})"
+    return clean(str(value))
 
 
 def subtitle(target: TargetReport) -> str:
