@@ -1,44 +1,20 @@
 """The plan of a closed loop: reproducible, fair between targets, shards make up the whole."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.plan.plan import Plan, build
-from loadgen.scenario.lengths import Constant, Tokens
-from loadgen.scenario.load import load
-from loadgen.scenario.model import (
-    Count,
-    Duration,
-    FilePath,
-    Load,
-    ReportOptions,
-    Scenario,
-    Target,
-)
-
-MS = 1_000_000
-SCENARIO = Path(__file__).parents[2] / "scenarios" / "code_completion.toml"
+from loadgen.plan.plan import FOREVER, Level, Plan, build
+from loadgen.scenario.model import Scenario
+from tests import plans
+from tests.plans import MS, Said
 
 
 def scenario(targets: int = 2, **load_keys: Any) -> Scenario:
-    kinds: dict[str, Callable[[int], int]] = {"concurrency": Count, "requests": Count}
-    keys = {key: kinds.get(key, Duration)(value) for key, value in load_keys.items()}
-    return Scenario(
-        name="s",
-        seed=3,
-        targets=tuple(Target(name=f"t{i}", model="m", base_url=f"http://h{i}/v1") for i in range(targets)),
-        load=Load(**{"duration_ns": Duration(10**9)} | keys),  # type: ignore[arg-type]
-    )
+    return plans.scenario(targets, **{"duration_ns": 10**9} | load_keys)
 
 
 def rows(plan: Plan) -> list[tuple[int, int, int]]:
@@ -47,7 +23,7 @@ def rows(plan: Plan) -> list[tuple[int, int, int]]:
 
 
 def test_starts_are_spread_over_the_ramp_and_targets_take_turns() -> None:
-    plan = build(scenario(3, concurrency=4, ramp_ns=100 * MS), "")
+    plan = build(scenario(3, concurrency=4, ramp_ns=100 * MS), Said())
     assert rows(plan) == [
         *[(0, 0, 0), (0, 1, 0), (0, 2, 0)],
         *[(25 * MS, 1, 1), (25 * MS, 2, 1), (25 * MS, 0, 1)],
@@ -62,7 +38,7 @@ def test_starts_are_spread_over_the_ramp_and_targets_take_turns() -> None:
 def test_every_target_gets_the_same_places_at_the_same_times(
     targets: int, concurrency: int, ramp_ns: int
 ) -> None:
-    plan = build(scenario(targets, concurrency=concurrency, ramp_ns=ramp_ns), "")
+    plan = build(scenario(targets, concurrency=concurrency, ramp_ns=ramp_ns), Said())
     assert (np.diff(plan.when_ns) >= 0).all()
     of = [[(when, place) for when, t, place in rows(plan) if t == target] for target in range(targets)]
     assert all(one == of[0] for one in of)
@@ -86,40 +62,50 @@ def test_every_target_gets_the_same_places_at_the_same_times(
     ids=str,
 )
 def test_no_more_places_than_requests(keys: dict[str, int], places: int) -> None:
-    plan = build(scenario(2, **keys), "")
+    plan = build(scenario(2, **keys), Said())
     assert plan.places == 2 * places
     assert plan.requests == keys.get("requests")
 
 
 def test_times_of_the_plan() -> None:
     keys = {"duration_ns": 5 * MS, "warmup_ns": 2 * MS, "ramp_ns": MS, "grace_ns": 7 * MS}
-    plan = build(scenario(**keys), "")
-    assert (plan.window_ns, plan.warmup_ns, plan.ramp_ns, plan.grace_ns) == (5 * MS, 2 * MS, MS, 7 * MS)
-    endless = msgspec.structs.replace(scenario().load, duration_ns=None, requests=Count(5))
-    assert build(msgspec.structs.replace(scenario(), load=endless), "").window_ns is None
+    plan = build(scenario(**keys), Said())
+    assert plan.levels == (Level("", 1.0, 0, (2 * MS, 7 * MS)),)
+    assert (plan.ramp_ns, plan.grace_ns) == (MS, 7 * MS)
+    assert plan.until_ns.tolist() == [FOREVER, FOREVER]
+    assert not plan.open_loop
+    endless = build(plans.scenario(requests=5), Said())
+    assert endless.levels[0].window_ns == (0, None)
+
+
+def test_one_at_a_time_has_one_place_a_target() -> None:
+    plan = build(scenario(3, one_at_a_time=True), Said())
+    assert rows(plan) == [(0, 0, 0), (0, 1, 0), (0, 2, 0)]
+    assert plan.places == 3
 
 
 @given(st.integers(1, 3), st.integers(1, 40), st.none() | st.integers(1, 200), st.integers(1, 9))
 def test_shards_are_the_whole(targets: int, concurrency: int, requests: int | None, n: int) -> None:
     keys = {"concurrency": concurrency, "ramp_ns": 997 * MS, "warmup_ns": MS}
-    plan = build(scenario(targets, **keys | ({} if requests is None else {"requests": requests})), "x")
+    plan = build(scenario(targets, **keys | ({} if requests is None else {"requests": requests})), Said("x"))
     parts = [plan.shard(i, n) for i in range(n)]
     starts = [(when, target) for part in parts for when, target, _ in rows(part)]
     assert sorted(starts) == sorted((when, target) for when, target, _ in rows(plan))
     if requests is not None:
         assert sum(part.requests or 0 for part in parts) == requests
-    numbers = [part.first_session + k * part.stride for part in parts for k in range(20)]
-    assert sorted(numbers) == list(range(20 * n))
+    working = [part for part in parts if part.places]
+    numbers = [part.first_session + k * part.stride for part in working for k in range(20)]
+    assert sorted(numbers) == list(range(20 * len(working)))
     for part in parts:
         assert (np.diff(part.when_ns) >= 0).all()
         assert part.digest == plan.digest
         assert set(part.place.tolist()) == set(range(part.places // targets))
-        counted = range(part.first_session, requests or 0, part.stride)
+        counted = range(part.first_session, requests or 0, part.stride) if part.places else ()
         assert requests is None or part.requests == len(counted)
 
 
 def test_one_shard_is_the_plan_and_shards_have_shards() -> None:
-    plan = build(scenario(2, concurrency=12, ramp_ns=MS, requests=50), "x")
+    plan = build(scenario(2, concurrency=12, ramp_ns=MS, requests=50), Said("x"))
     assert rows(plan.shard(0, 1)) == rows(plan)
     nested = [plan.shard(i, 2).shard(j, 3) for i in range(2) for j in range(3)]
     assert sorted((w, t) for part in nested for w, t, _ in rows(part)) == sorted(
@@ -130,91 +116,88 @@ def test_one_shard_is_the_plan_and_shards_have_shards() -> None:
     assert sum(part.requests or 0 for part in nested) == 50
 
 
-# the digest
+# levels
 
 
-def changed(base: Scenario, **keys: Any) -> Scenario:
-    return msgspec.structs.replace(base, **keys)
+LADDER = [8, 16, 4, 4, 12]
 
 
-def of_load(**keys: Any) -> Callable[[Scenario], Scenario]:
-    return lambda s: changed(s, load=msgspec.structs.replace(s.load, **keys))
+def active(plan: Plan, at_ns: int, target: int = 0) -> list[int]:
+    """Places of a target that may begin a session at an instant."""
+    there = (plan.when_ns <= at_ns) & (at_ns < plan.until_ns) & (plan.target == target)
+    return sorted(plan.place[there].tolist())
 
 
-def of_workload(**keys: Any) -> Callable[[Scenario], Scenario]:
-    return lambda s: changed(s, workload=msgspec.structs.replace(s.workload, **keys))
+def test_levels_follow_each_other_each_with_its_warm_up_and_window() -> None:
+    plan = build(scenario(levels=LADDER, concurrency=1, warmup_ns=2 * MS, duration_ns=5 * MS), Said())
+    assert [level.label for level in plan.levels] == ["8", "16", "4", "4 (2)", "12"]
+    assert [level.value for level in plan.levels] == LADDER
+    assert [level.start_ns for level in plan.levels] == [0, 7 * MS, 14 * MS, 21 * MS, 28 * MS]
+    assert [level.window_ns for level in plan.levels] == [
+        (s * MS + 2 * MS, s * MS + 7 * MS) for s in (0, 7, 14, 21, 28)
+    ]
+    assert plan.places == 2 * 16
 
 
-def of_target(**keys: Any) -> Callable[[Scenario], Scenario]:
-    return lambda s: changed(s, targets=(msgspec.structs.replace(s.targets[0], **keys), *s.targets[1:]))
+def test_a_level_adds_and_ends_places() -> None:
+    plan = build(scenario(1, levels=[2, 4, 1, 3], users=1, duration_ns=100, ramp_ns=10), Said())
+    assert [*zip(*(a.tolist() for a in (plan.when_ns, plan.until_ns, plan.place)), strict=True)] == [
+        (0, FOREVER, 0),
+        (5, 200, 1),
+        (100, 200, 2),
+        (105, 200, 3),
+        (300, FOREVER, 1),
+        (305, FOREVER, 2),
+    ]
 
 
-DECISIVE: dict[str, Callable[[Scenario], Scenario]] = {
-    "seed": lambda s: changed(s, seed=4),
-    "concurrency": of_load(concurrency=Count(2)),
-    "requests": of_load(requests=Count(2)),
-    "duration": of_load(duration_ns=Duration(5)),
-    "warm-up": of_load(warmup_ns=Duration(5)),
-    "ramp": of_load(ramp_ns=Duration(5)),
-    "grace": of_load(grace_ns=Duration(5)),
-    "source": of_workload(source="jsonl"),
-    "task": of_workload(task="other"),
-    "prompt lengths": of_workload(prompt_tokens=Constant(Tokens(5))),
-    "answer lengths": of_workload(output_tokens=Constant(Tokens(5))),
-    "no salt at all": of_workload(salt=False),
-    "on_end": of_workload(on_end="stop"),
-    "body": of_target(extra_body={"temperature": 0}),
-    "one target less": lambda s: changed(s, targets=s.targets[:1]),
-}
-NOT_DECISIVE: dict[str, Callable[[Scenario], Scenario]] = {
-    "name": lambda s: changed(s, name="other"),
-    "description": lambda s: changed(s, description="other"),
-    "labels": lambda s: changed(s, report=ReportOptions(labels={"build": "1"})),
-    "formats": lambda s: changed(s, report=ReportOptions(formats=())),
-    "which salt": of_workload(salt="0a1b2c3d"),
-    "where the file lies": of_workload(file=FilePath("/elsewhere/prompts.jsonl")),
-    "target's name": of_target(name="other"),
-    "target's address": of_target(base_url="https://other/v1"),
-    "key": of_target(api_key_env="OTHER_KEY"),
-    "headers": of_target(headers={"x-team": "search"}),
-}
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.integers(0, 3000), st.integers(1, 3))
+def test_levels_never_overshoot(levels: list[int], ramp_ns: int, targets: int) -> None:
+    plan = build(scenario(targets, levels=levels, concurrency=1, duration_ns=1000, ramp_ns=ramp_ns), Said())
+    for at in sorted({*plan.when_ns.tolist(), *range(0, 1000 * len(levels), 500), 1000 * len(levels) - 1}):
+        if at >= 1000 * len(levels):
+            break  # a place whose ramp is longer than the run
+        level = levels[at // 1000]
+        for target in range(targets):
+            there = active(plan, at, target)
+            assert len(there) == len(set(there))
+            assert set(there) <= set(range(level))
+            if at % 1000 >= ramp_ns:
+                assert there == list(range(level))
+    assert (plan.when_ns < plan.until_ns).all()
+    assert plan.places <= targets * max(levels)
 
 
-@pytest.mark.parametrize("change", DECISIVE.values(), ids=list(DECISIVE))
-def test_what_decides_load_or_words_changes_the_digest(
-    change: Callable[[Scenario], Scenario],
-) -> None:
-    assert build(change(scenario()), "x").digest != build(scenario(), "x").digest
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(1, 9), st.integers(0, 400))
+def test_shards_of_levels_are_the_whole(levels: list[int], n: int, ramp_ns: int) -> None:
+    plan = build(scenario(2, levels=levels, users=1, duration_ns=1000, ramp_ns=ramp_ns), Said())
+
+    def intervals(of: Plan) -> list[tuple[int, int, int]]:
+        return [*zip(*(a.tolist() for a in (of.when_ns, of.until_ns, of.target)), strict=True)]
+
+    parts = [plan.shard(i, n) for i in range(n)]
+    assert sorted(i for part in parts for i in intervals(part)) == sorted(intervals(plan))
+    for part in parts:
+        assert set(active(part, 1500)) == set(range(len(active(part, 1500))))
 
 
-@pytest.mark.parametrize("change", NOT_DECISIVE.values(), ids=list(NOT_DECISIVE))
-def test_names_and_places_do_not(change: Callable[[Scenario], Scenario]) -> None:
-    assert build(change(scenario()), "x").digest == build(scenario(), "x").digest
+# phases
 
 
-def test_contents_of_the_prompts_change_the_digest() -> None:
-    digests = {build(scenario(), contents).digest for contents in ("x", "y", "")}
-    assert len(digests) == 3
-    assert all(len(bytes.fromhex(d)) == 32 for d in digests)
-
-
-def test_bodies_written_in_another_order_are_the_same() -> None:
-    one = of_target(extra_body={"a": 1, "b": {"c": 2, "d": 3}})(scenario())
-    two = of_target(extra_body={"b": {"d": 3, "c": 2}, "a": 1})(scenario())
-    assert build(one, "x").digest == build(two, "x").digest
-
-
-def test_the_same_plan_in_another_process() -> None:
-    """To the byte, whatever the seed of that process's hashes."""
-    program = (
-        "import sys\nfrom loadgen.plan.plan import build\nfrom loadgen.scenario.load import load\n"
-        "p = build(load(sys.argv[1]), 'x')\n"
-        "print(p.digest, p.when_ns.tobytes().hex(), p.target.tobytes().hex(), p.place.tobytes().hex())"
-    )
-    plan = build(load(SCENARIO), "x")
-    here = [plan.digest, *(a.tobytes().hex() for a in (plan.when_ns, plan.target, plan.place))]
-    for hash_seed in ("0", "1"):
-        env = os.environ | {"PYTHONHASHSEED": hash_seed}
-        command = [sys.executable, "-c", program, str(SCENARIO)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
-        assert done.stdout.split() == here
+def test_phases() -> None:
+    plan = build(scenario(levels=[1, 2], concurrency=1, warmup_ns=10, duration_ns=100), Said())
+    table = {
+        0: (0, "warmup"),
+        9: (0, "warmup"),
+        10: (0, "measure"),
+        109: (0, "measure"),
+        110: (1, "warmup"),
+        119: (1, "warmup"),
+        120: (1, "measure"),
+        219: (1, "measure"),
+        220: None,
+        10**15: None,
+    }
+    assert {at: plan.phase(at) for at in table} == table
+    endless = build(plans.scenario(requests=5, warmup_ns=10), Said())
+    assert [endless.phase(at) for at in (9, 10, 10**15)] == [(0, "warmup"), (0, "measure"), (0, "measure")]
