@@ -113,7 +113,8 @@ class ClosedLoop:
         ended = [free_ns]
 
         async def resume(due_ns: int) -> int | None:
-            held.pop().set_result(ended[0])
+            if held:  # once the window has ended, turns go on without a place
+                held.pop().set_result(ended[0])
             self._thinking[target] += 1
             try:
                 await stage.thoughts.until(stage.epoch_ns + due_ns)
