@@ -21,9 +21,13 @@ KEPT: Final = 2_000_000
 
 
 class Arrivals:
-    """What was delivered of a plan's arrivals: noted in any order, since answers end in any order."""
+    """What was delivered of a plan's arrivals: noted in any order, since answers end in any order.
+
+    dropped: what the cap on requests under way did away with, of all phases.
+    """
 
     def __init__(self) -> None:
+        self.dropped = 0
         self._targets: dict[str, _Delivered] = {}
         self._kept = 0
 
@@ -35,23 +39,21 @@ class Arrivals:
         delivered.note(intended_ns, left_ns, keep=self._kept < KEPT)
         self._kept += 1
 
-    def summary(
-        self, planned_ns: Int64s | None, targets: int, *, dropped: int = 0, delayed: int = 0
-    ) -> dict[str, Any]:
+    def summary(self, planned_ns: Int64s | None, targets: int, *, delayed: int = 0) -> dict[str, Any]:
         """Return `instrument.arrivals`; counts are over all targets, rates and gaps are those of one.
 
         planned_ns: the plan's arrivals up to where the run ended, sorted, the same for each of `targets`;
         None: not known (a run that was killed), then what was sent and dropped stands for it.
-        dropped, delayed: what the cap on requests under way did. `off_plan`: delivered more than 1 ms after
+        delayed: how many the cap made wait. `off_plan`: delivered more than 1 ms after
         the planned time and not because of the cap. A gap's variation (cv) is stddev / mean.
         """
         known = list(self._targets.values())
         sent = sum(d.sent for d in known)
         plans = [d.intended() for d in known] if planned_ns is None else [planned_ns]
         return {
-            "planned": sent + dropped if planned_ns is None else len(planned_ns) * targets,
+            "planned": sent + self.dropped if planned_ns is None else len(planned_ns) * targets,
             "sent": sent,
-            "dropped": dropped,
+            "dropped": self.dropped,
             "delayed": delayed,
             "off_plan": max(0, sum(d.off_plan for d in known) - delayed),
             "max_early_ns": max((d.max_early_ns for d in known), default=0),

@@ -1,6 +1,6 @@
 """What reports say beside the figures of targets: levels and groups as tables, facts as sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from loadgen.report.figures import NOTHING, clean
@@ -17,20 +17,37 @@ class Grid(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
 
 
+def _percentile(key: str, name: str) -> Callable[[TargetReport], str]:
+    return lambda target: _number(getattr(target.metrics.get(key, _NONE), name))
+
+
+_LEVEL_COLUMNS: Final[tuple[tuple[str, Callable[[TargetReport], str]], ...]] = (
+    ("done req/s", lambda t: _number(t.rates.requests_per_s)),
+    ("tokens/s", lambda t: _number(t.rates.output_tokens_per_s)),
+    ("TTFT p50", _percentile("ttft_ms", "p50")),
+    ("p99", _percentile("ttft_ms", "p99")),
+    ("TPOT p50", _percentile("tpot_ms", "p50")),
+    ("failed", lambda t: f"{t.requests.failed:,}"),
+)
+
+
 def levels(report: Report) -> Grid | None:
     """One row a target and level; None where the load has one level."""
     if not any(t.level for t in report.targets):
         return None
-    heads = ("level", "requests/s", "tokens/s", "TTFT p50", "p99", "TPOT p50", "p99", "failed")
     alone = len({t.target for t in report.targets}) == 1
-    return Grid(heads, tuple(_level(t, t.level if alone else t.name) for t in report.targets))
-
-
-def _level(target: TargetReport, name: str) -> tuple[str, ...]:
-    ttft, tpot = (target.metrics.get(key, _NONE) for key in ("ttft_ms", "tpot_ms"))
-    rates = target.rates.requests_per_s, target.rates.output_tokens_per_s
-    values = (*rates, ttft.p50, ttft.p99, tpot.p50, tpot.p99)
-    return (clean(name), *map(_number, values), f"{target.requests.failed:,}")
+    dropped = any(t.requests.dropped for t in report.targets)
+    columns = [
+        *(
+            (("offered req/s", lambda t: _number(t.rates.offered_requests_per_s)),)
+            if report.run.open_loop
+            else ()
+        ),
+        *_LEVEL_COLUMNS,
+        *((("dropped", lambda t: f"{t.requests.dropped:,}"),) if dropped else ()),
+    ]
+    rows = [(clean(t.level if alone else t.name), *(cell(t) for _, cell in columns)) for t in report.targets]
+    return Grid(("level", *(head for head, _ in columns)), tuple(rows))
 
 
 def groups(report: Report) -> Grid | None:
@@ -55,7 +72,7 @@ def sentences(report: Report) -> list[str]:
     said = [
         *_each(report.targets, [_got(t, "prompt") for t in report.targets]),
         *_each(report.targets, [_got(t, "output") for t in report.targets]),
-        *_each(report.targets, [_cached(t) for t in report.targets]),
+        *_cached(report.targets),
     ]
     return [*said, *_arrivals(report), *_prompts(report)]
 
@@ -77,21 +94,24 @@ def _got(target: TargetReport, what: str) -> str:
     percent = abs(share.p50 - 1) * 100
     more = "as asked" if percent < 0.05 else f"{percent:.1f} % {'more' if share.p50 > 1 else 'fewer'}"
     if not asked.count == got.count == share.count:
-        return f"{what} tokens against those asked for: {more} at the median of {share.count:,} requests"
+        return f"{what} tokens against those asked for: {more} (median)"
     return f"{what} tokens: asked {asked.p50:,.0f}, got {got.p50:,.0f} (medians), {more}"
 
 
-def _cached(target: TargetReport) -> str:
-    tokens = target.tokens
-    if not target.requests.ok:
-        return ""
-    if not tokens.prompt_cache_told:
-        return "prompt cache: not known, the server does not tell how much of a prompt it had cached"
-    share = 100 * tokens.cached / tokens.prompt_cache_told
-    text = f"prompt cache: {share:.1f} % of the prompt tokens came from the server's cache"
-    if tokens.requests_cache_told < target.requests.ok:
-        text += f" (told of {tokens.requests_cache_told:,} requests of {target.requests.ok:,})"
-    return text
+def _cached(targets: Sequence[TargetReport]) -> Iterator[str]:
+    """One sentence a target, over all of its levels."""
+    names = dict.fromkeys(t.target or t.name for t in targets)
+    for name in names:
+        mine = [t for t in targets if name in (t.target, t.name)]
+        ok, told = sum(t.requests.ok for t in mine), sum(t.tokens.requests_cache_told for t in mine)
+        whose = f"{clean(name)}: " if len(names) > 1 else ""
+        if ok and not told:
+            yield f"{whose}prompt cache: not known, the server does not tell what it had cached"
+        elif told:
+            tokens = max(1, sum(t.tokens.prompt_cache_told for t in mine))
+            share = 100 * sum(t.tokens.cached for t in mine) / tokens
+            some = f" (told of {told:,} requests of {ok:,})" if told < ok else ""
+            yield f"{whose}prompt cache: {share:.1f} % of the prompt tokens came from it{some}"
 
 
 def _arrivals(report: Report) -> Iterator[str]:

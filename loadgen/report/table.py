@@ -41,6 +41,7 @@ _WIDE: Final = 110
 _GAP: Final = 2
 _NAME_WIDTH: Final = 24
 _ERRORS_SHOWN: Final = 3
+_GROUPS_SHOWN: Final = 24
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
@@ -71,8 +72,11 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
         for group in _groups(targets, width):
             yield _indented(_side_by_side(group, open_loop=open_loop))
             yield ""
-    if by_group := said.groups(report):
+    by_group = said.groups(report)
+    if by_group is not None and len(by_group.rows) <= _GROUPS_SHOWN:
         yield from _grid(by_group)
+    elif by_group is not None:
+        yield _indented(Text(f"{len(by_group.rows)} tasks and turns: see report.md", "dim"))
     yield from _errors(targets)
     for sentence in said.sentences(report):
         yield _indented(Text(sentence))

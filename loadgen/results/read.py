@@ -244,8 +244,8 @@ def _cut_level(level: LevelWindow, reached_ns: int) -> LevelWindow:
 
 
 def _arrivals(state: RunState, arrivals: Arrivals) -> dict[str, Any]:
-    dropped, delayed = sum(state.dropped.values()), int(state.arrivals.get("delayed", 0))
-    return arrivals.summary(None, len(state.targets), dropped=dropped, delayed=delayed)
+    arrivals.dropped = sum(state.dropped.values())  # those of the warm-up are not known
+    return arrivals.summary(None, len(state.targets), delayed=int(state.arrivals.get("delayed", 0)))
 
 
 def _read_state(path: Path) -> RunState:
