@@ -46,8 +46,10 @@ def scenario(targets: int = 2, seed: int = 3, **load: Any) -> Scenario:
     )
 
 
-def plan_of(targets: int = 1, seed: int = 3, rows_ns: Sequence[int] | None = None, **load: Any) -> Plan:
-    return build(scenario(targets, seed, **load), Said("", rows_ns))
+def plan_of(targets: int = 1, **keys: Any) -> Plan:
+    """Build a plan from keys of `Load`; `seed`, and `rows_ns`: when the rows of a trace arrived."""
+    rows_ns = keys.pop("rows_ns", None)
+    return build(scenario(targets, keys.pop("seed", 3), **keys), Said("", rows_ns))
 
 
 def stage(time_ns: int, start: float, end: float | None = None, law: Law | None = None) -> Stage:

@@ -96,19 +96,24 @@ def of_trace(load: Load, trace: Trace, arrivals_ns: Int64s | None) -> Arrivals:
         raise ScenarioError("load.trace", what, "choose an earlier start or a greater length")
     _check_size((last - first) * int(trace.repeat), "load.trace")
     offsets = arrivals_ns[first:last] - start
-    period = int(offsets[-1]) + max(1, int(offsets[-1] - offsets[0]) // max(1, last - first - 1))
-    period = period if stop is None else stop - start
+    span = int(offsets[-1] - offsets[0])
+    period = stop - start if stop is not None else int(offsets[-1]) + max(1, span // max(1, last - first - 1))
     laps = np.arange(int(trace.repeat), dtype=np.int64)[:, None] * period
-    whole = (offsets + laps).ravel()
-    when = whole if trace.speed == 1 else np.rint(whole / float(trace.speed)).astype(np.int64)
-    end = round(period * int(trace.repeat) / float(trace.speed))
+    when = (offsets + laps).ravel()
+    if trace.speed != 1:
+        when = np.rint(when / float(trace.speed)).astype(np.int64)
+    rows = np.tile(np.arange(first, last, dtype=np.int64), int(trace.repeat))
+    bounds: list[int] = []
+    if span or stop is not None:  # all at once, for no length: as with a burst, there is no end to it
+        # rounding must not push the last row out
+        bounds.append(max(round(period * int(trace.repeat) / float(trace.speed)), int(when[-1]) + 1))
     if load.duration_ns is not None:
-        end = min(end, int(load.warmup_ns) + int(load.duration_ns))
-    if end <= load.warmup_ns:
+        bounds.append(int(load.warmup_ns) + int(load.duration_ns))
+    end = min(bounds, default=None)
+    if end is not None and end <= load.warmup_ns:
         what = f"lasts {format_duration(end)}, and the warm-up takes all of it"
         raise ScenarioError("load.trace", what, "choose a greater length or a shorter warmup")
-    rows = np.tile(np.arange(first, last, dtype=np.int64), int(trace.repeat))
-    n = int(np.searchsorted(when, end))
+    n = len(when) if end is None else int(np.searchsorted(when, end))
     return Arrivals(when[:n], rows[:n], end)
 
 

@@ -109,7 +109,7 @@ def test_any_two_decisive_changes_differ() -> None:
 
 
 def test_the_times_of_a_trace_change_the_digest() -> None:
-    keys = {"trace": plans.trace(), "requests": 3}
+    keys: dict[str, Any] = {"trace": plans.trace(), "requests": 3}
     digests = {plan_of(rows_ns=[0, 5, at], **keys).digest for at in (6, 7, 8)}
     assert len(digests) == 3
 
