@@ -4,11 +4,11 @@ Source: https://github.com/HPMLL/BurstGPT, CC-BY 4.0. Its releases with and with
 `Session ID` and `Elapsed time` are read alike: every row is a session of its own.
 """
 
-import math
 from typing import Final
 
 from loadgen.scenario.words import Workload
 from loadgen.units import NS_PER_S
+from loadgen.workload.instant import number_ns
 from loadgen.workload.lines import file_of
 from loadgen.workload.rows import Rows, TracePrompts, read_table, whole
 from loadgen.workload.text import TextMaker
@@ -39,11 +39,8 @@ def _take(rows: Rows, line: int, fields: list[str]) -> None:
 
 def _seconds_ns(text: str) -> int:
     try:
-        seconds = float(text)
+        return number_ns(float(text), NS_PER_S)
     except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds):
         raise ValueError(
             f"`Timestamp` {text[:40]} is not a number of seconds" if text else "has no `Timestamp`"
-        )
-    return round(seconds * NS_PER_S)
+        ) from None

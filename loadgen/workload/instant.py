@@ -13,6 +13,19 @@ _ISO: Final = re.compile(
     r"(?:Z|([+-])([0-9]{2}):?([0-9]{2}))?"
 )
 
+_LATEST_NS: Final = 10**20  # the year 5138
+
+
+def number_ns(value: float, unit_ns: int) -> int:
+    """Return nanoseconds of a number of units from any origin; exact where it is whole.
+
+    Raises:
+        ValueError: it is not finite, or too large to be in that unit.
+    """
+    if not abs(value) <= _LATEST_NS / unit_ns:  # NaN too
+        raise ValueError(f"{value:g} is too large for its unit")
+    return value * unit_ns if isinstance(value, int) else round(value * unit_ns)
+
 
 def iso_ns(text: str) -> int:
     """Return nanoseconds since 1970 of `2023-11-16 18:17:03.9799600`; without an offset it is UTC.

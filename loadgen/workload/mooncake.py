@@ -12,6 +12,7 @@ from typing import Any, Final
 from loadgen.errors import DataError
 from loadgen.scenario.words import Workload
 from loadgen.units import NS_PER_MS
+from loadgen.workload.instant import number_ns
 from loadgen.workload.lines import KINDS, KeptLines, file_of, read_json
 from loadgen.workload.prompt import Conversation, Int64s
 from loadgen.workload.rows import Rows, request
@@ -85,7 +86,7 @@ def _take(rows: Rows, number: int, line: bytes) -> None:
     if wrong:
         rows.mistakes.add(number, wrong, "correct it, or take the row out")
     else:
-        rows.add(number, round(row["timestamp"] * NS_PER_MS), row["input_length"], row["output_length"])
+        rows.add(number, number_ns(row["timestamp"], NS_PER_MS), row["input_length"], row["output_length"])
 
 
 def _wrong_with(row: Any) -> str:
@@ -100,6 +101,10 @@ def _wrong_with(row: Any) -> str:
             return f"`{key}` is {_shown(row[key])}, not a whole number"
     if type(row["timestamp"]) not in {int, float}:
         return f"`timestamp` is {_shown(row['timestamp'])}, not a number of milliseconds"
+    try:
+        number_ns(row["timestamp"], NS_PER_MS)
+    except ValueError as error:
+        return f"`timestamp` {error}"
     ids = row["hash_ids"]
     if not isinstance(ids, list) or not all(type(hash_id) is int for hash_id in ids):
         return "`hash_ids` is not a list of whole numbers"

@@ -1,17 +1,15 @@
 """A line of the user's own JSON Lines file: what it may hold, and the turns it stands for."""
 
 import difflib
-import math
 from collections.abc import Callable
 from typing import Any, Final
 
 from loadgen.units import NS_PER_S
-from loadgen.workload.instant import iso_ns
+from loadgen.workload.instant import iso_ns, number_ns
 from loadgen.workload.lines import KINDS
 from loadgen.workload.prompt import Message, Turn
 
 _CONTENTS: Final = ("prompt", "messages", "body")
-_LATEST_S: Final = 1e11  # the year 5138; milliseconds since 1970 are beyond it
 
 
 def wrong_with(record: Any) -> tuple[str, str] | None:
@@ -112,7 +110,9 @@ def _wrong_with_timestamp(value: Any) -> tuple[str, str] | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"`timestamp` is {KINDS[type(value)]}, not a number of seconds or a date and time", ""
-    if not math.isfinite(value) or abs(value) > _LATEST_S:
+    try:
+        number_ns(value, NS_PER_S)
+    except ValueError:
         return f"`timestamp` {value:g} is no number of seconds", "divide milliseconds by 1,000"
     return None
 
@@ -124,7 +124,7 @@ def timestamp_ns(record: dict[str, Any]) -> int | None:
         return None
     if isinstance(value, str):
         return iso_ns(value)
-    return value * NS_PER_S if isinstance(value, int) else round(value * NS_PER_S)
+    return number_ns(value, NS_PER_S)
 
 
 def has_answer(record: dict[str, Any]) -> bool:
@@ -142,7 +142,7 @@ def turns_of(record: dict[str, Any], *, recorded: bool) -> list[Turn]:
     cap = record.get("max_tokens")
     body = record.get("body")
     if body:
-        cap = body.get("max_completion_tokens", body.get("max_tokens"))
+        cap = body.get("max_completion_tokens") or body.get("max_tokens")
         return [Turn([], asked_output_tokens=cap if _is_whole(cap) else None, body=body)]
     messages: list[Message] = record.get("messages") or [{"role": "user", "content": record["prompt"]}]
     answer = record.get("answer")

@@ -192,7 +192,7 @@ def read_table(
                 heading = [field.strip() for field in fields]
                 missing = [name for name in columns if name not in heading]
                 if missing:
-                    what = f"has no column {' and none '.join(f'`{name}`' for name in missing)}"
+                    what = f"has no column {' and no column '.join(f'`{name}`' for name in missing)}"
                     remedy = f"its first line has {', '.join(f'`{name[:40]}`' for name in heading[:8])}"
                     raise DataError(f"{path}:{number}", what, remedy)
                 places = [heading.index(name) for name in columns]
@@ -220,7 +220,12 @@ def _fields(lines: Iterator[tuple[int, int, bytes]], rows: Rows) -> Iterator[tup
         except UnicodeDecodeError:
             rows.mistakes.add(number, "is not UTF-8", "save the file as UTF-8")
             continue
-        yield number, next(csv.reader([text])) if '"' in text else text.split(",")
+        try:
+            fields = next(csv.reader([text])) if '"' in text else text.split(",")
+        except csv.Error as error:
+            rows.mistakes.add(number, f"is no line of CSV ({error})", "correct it, or take the row out")
+            continue
+        yield number, fields
 
 
 class TracePrompts:

@@ -195,7 +195,7 @@ CSV_WRONG: dict[str, tuple[Format, str | bytes, str]] = {
     "no heading": (
         "azure",
         row("azure", 0, 5, 5),
-        ":1: has no column `TIMESTAMP` and none `Con.*; its first line",
+        ":1: has no column `TIMESTAMP` and no column `Con.*; its first line",
     ),
     "another trace": (
         "azure",
@@ -223,10 +223,16 @@ CSV_WRONG: dict[str, tuple[Format, str | bytes, str]] = {
         ":2: `Timestamp` nan is not a number",
     ),
     "no seconds": ("burstgpt", HEADING["burstgpt"] + ",,,,5,5,,\n", ":2: has no `Timestamp`"),
+    "decades": ("burstgpt", HEADING["burstgpt"] + "0,,,,5,5,,\n1e9,,,,5,5,,\n", ":3: is more than ten years"),
     "endless": (
         "burstgpt",
-        HEADING["burstgpt"] + "0,,,,5,5,,\n1e18,,,,5,5,,\n",
-        ":3: is more than ten years",
+        HEADING["burstgpt"] + "1e308,,,,5,5,,\n",
+        ":2: `Timestamp` 1e308 is not a number",
+    ),
+    "half a line": (
+        "burstgpt",
+        HEADING["burstgpt"] + '1,,,"GPT\r4",5,5,,\n2,,,"a"\r,5,5,,\n',
+        ":3: is no line of CSV",
     ),
 }
 
@@ -250,6 +256,10 @@ MOONCAKE_WRONG: dict[str, tuple[str, str]] = {
     "hashes of words": (
         '{"timestamp": 9, "input_length": 5, "output_length": 5, "hash_ids": ["a"]}',
         ":2: `hash_ids` is not a list of whole numbers",
+    ),
+    "endless": (
+        '{"timestamp": 1e300, "input_length": 5, "output_length": 5, "hash_ids": [1]}',
+        r":2: `timestamp` 1e\+300 is too large for its unit",
     ),
     "time of words": (
         '{"timestamp": "9", "input_length": 5, "output_length": 5, "hash_ids": [1]}',
