@@ -7,9 +7,11 @@ from typing import Final
 
 from loadgen.run.session import Gate, Session
 from loadgen.run.stage import Stage
+from loadgen.units import NS_PER_MS
 from loadgen.wire.stopwatch import now_ns
 
 _BLOCK: Final = 10_000
+_AHEAD_NS: Final = 5 * NS_PER_MS
 
 
 class OpenLoop:
@@ -54,37 +56,37 @@ class OpenLoop:
         for first in range(0, len(plan.when_ns), _BLOCK):
             numbers = None if plan.session is None else plan.session[first : first + _BLOCK].tolist()
             for i, when_ns in enumerate(plan.when_ns[first : first + _BLOCK].tolist()):
-                due_ns = stage.epoch_ns + when_ns
-                if due_ns > now_ns():
-                    await stage.starts.until(due_ns)
+                soon_ns = stage.epoch_ns + when_ns - _AHEAD_NS
+                if soon_ns > now_ns():
+                    await stage.starts.until(soon_ns)
                 else:
                     await asyncio.sleep(0)  # late or many at once: the sockets are looked at in between
-                if stage.stopped:
+                if stage.stopped or len(stage.ran_out) == plan.targets:
                     return
+                session = numbers[i] if numbers else number
                 for turn in range(plan.targets):
-                    self._arrive(
-                        (turn + first + i) % plan.targets, numbers[i] if numbers else number, when_ns
-                    )
+                    self._group.create_task(self._arrive((turn + first + i) % plan.targets, session, when_ns))
                 number += plan.stride
-                if len(stage.ran_out) == plan.targets:
-                    return
 
-    def _arrive(self, target: int, number: int, when_ns: int) -> None:
-        begun = self._stage.planned_session(target, number, when_ns)
-        if begun is None:
+    async def _arrive(self, target: int, number: int, when_ns: int) -> None:
+        """Make a session's request, wait for its time, send it: nothing is left to make when it is due."""
+        stage = self._stage
+        said = stage.words(target, number)
+        if said is None:
             return
-        session = Session(self._stage, self._stage.clients[target], *begun)
+        session = Session(stage, stage.clients[target], number, said)
+        prepared = session.prepared()
+        await stage.starts.until(stage.epoch_ns + when_ns)
+        if not stage.arrived(target, when_ns):
+            return
         if self._most is None or self._under_way[target] < self._most:
-            self._start(target, session, when_ns)
+            self._under_way[target] += 1
+            await session.run(when_ns, self._gates[target], prepared)
         elif self._drops:
-            self._stage.drop(target, when_ns)
+            stage.drop(target, when_ns)
         else:
             self.delayed += 1
             self._line[target].append((session, when_ns))
-
-    def _start(self, target: int, session: Session, when_ns: int) -> None:
-        self._under_way[target] += 1
-        self._group.create_task(session.run(when_ns, self._gates[target]))
 
     def _left(self, target: int, _: int) -> None:
         """A request has ended: a later turn that waits comes first, then the first in line."""
@@ -96,7 +98,9 @@ class OpenLoop:
                 turn.set_result(None)
                 return
         if self._line[target] and not self._stage.over:
-            self._start(target, *self._line[target].popleft())
+            session, when_ns = self._line[target].popleft()
+            self._under_way[target] += 1
+            self._group.create_task(session.run(when_ns, self._gates[target]))
 
     async def _resume(self, target: int, due_ns: int) -> int | None:
         stage = self._stage

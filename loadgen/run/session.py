@@ -14,6 +14,9 @@ from loadgen.workload.prompt import Conversation, Message, Prompt, Turn
 MOST_TOOL_ROUNDS: Final = 8
 
 
+Prepared = tuple[Prompt, bytes]
+
+
 class Gate(NamedTuple):
     """What a session asks between its turns; each kind of load has its own.
 
@@ -38,21 +41,34 @@ class Session(NamedTuple):
         """Whether there is time between its turns."""
         return any(turn.think_ns for turn in self.said.turns)
 
-    async def run(self, intended_ns: int, gate: Gate) -> int:
+    @property
+    def single(self) -> bool:
+        """Whether it is one request, whatever the answer."""
+        return len(self.said.turns) == 1 and not self.said.results
+
+    def prepared(self) -> Prepared | None:
+        """Make the only request of a session beforehand; None for conversations."""
+        if not self.single:
+            return None
+        turn = self.said.turns[0]
+        prompt = self._prompt(turn, turn.messages, keep_answer=False)
+        return prompt, self.client.request(prompt)
+
+    async def run(self, intended_ns: int, gate: Gate, prepared: Prepared | None = None) -> int:
         """Say every turn; return the instant at which the last answer ended.
 
         The samples are recorded once the answers have been decoded. A failed turn ends the conversation.
         """
-        if len(self.said.turns) > 1 or self.said.results:
+        ready = prepared or self.prepared()
+        if ready is None:
             return await self._converse(intended_ns, gate)
-        stage, turn = self.stage, self.said.turns[0]
-        prompt = self._prompt(turn, turn.messages, keep_answer=False)
+        stage, (prompt, request) = self.stage, ready
         origin, level = self._origin(prompt, 0, intended_ns)
 
         def deliver(timeline: Timeline) -> None:
             stage.record(make_sample(origin, timeline, stage.epoch_ns, stage.windows_ns[level]), timeline)
 
-        done_ns = await self.client.send(prompt, deliver) - stage.epoch_ns
+        done_ns = await self.client.send(prompt, deliver, request) - stage.epoch_ns
         gate.left(done_ns)
         return done_ns
 

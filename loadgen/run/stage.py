@@ -71,17 +71,22 @@ class Stage:
         self._next[target] += self.plan.stride
         return number, self._prompts.conversation(number, target)
 
-    def planned_session(self, target: int, number: int, intended_ns: int) -> tuple[int, Conversation] | None:
-        """Begin a session of the open loop, by its number; None when the prompts are used up."""
-        count, where = self._prompts.count, self.plan.phase(intended_ns)
-        if self.stopped or where is None:
-            return None
+    def words(self, target: int, number: int) -> Conversation | None:
+        """Return what a session of the open loop says, by its number; None when the prompts are used up."""
+        count = self._prompts.count
         if count is not None and number >= count:
             self.ran_out.add(self.clients[target].target.name)
             return None
+        return self._prompts.conversation(number, target)
+
+    def arrived(self, target: int, intended_ns: int) -> bool:
+        """Count a session of the open loop; False when none begins any more at that time."""
+        where = self.plan.phase(intended_ns)
+        if self.stopped or where is None:
+            return False
         if where[1] == "measure":
             self.begun[target] += 1
-        return number, self._prompts.conversation(number, target)
+        return True
 
     def done_with(self, target: int) -> bool:
         """Whether no session of this target begins any more, at no level."""

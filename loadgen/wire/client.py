@@ -43,13 +43,21 @@ class Client:
         """How many connections are open."""
         return self._pool.opened
 
-    async def send(self, prompt: Prompt, deliver: Callable[[Timeline], None]) -> int:
+    def request(self, prompt: Prompt) -> bytes:
+        """Return the bytes of a request; made beforehand they cost nothing when its time has come."""
+        return self.head.request(self._endpoint.body(self.target, prompt), prompt.session_id)
+
+    async def send(
+        self, prompt: Prompt, deliver: Callable[[Timeline], None], request: bytes | None = None
+    ) -> int:
         """Send one request; return the instant at which its answer was complete or it had failed.
 
-        `deliver` gets the `Timeline` a little later, when the answer has been decoded.
+        `deliver` gets the `Timeline` a little later, when the answer has been decoded. request: as `request`
+        made it, where it was made beforehand.
         """
         target, endpoint = self.target, self._endpoint
-        request = self.head.request(endpoint.body(target, prompt), prompt.session_id)
+        if request is None:
+            request = self.request(prompt)
         exchange = Exchange(asyncio.get_running_loop().create_future(), self._queue.wake)
         decoding = Decoding(
             exchange, endpoint, target.timeouts, self.head.redact, deliver, keep_answer=prompt.keep_answer

@@ -23,6 +23,7 @@ QUIET_NS: Final = 15_000
 LOOK_NS: Final = 80_000
 WAKE_PATIENCE_NS: Final = 1_000_000
 PATIENCE_NS: Final = 5_000_000
+DECODE_NS: Final = 200_000
 MAX_ERROR_BODY: Final = 64 << 10
 # Above this many streams that wait for decoding a slice grows in proportion, so that memory stays bounded
 # even when the generator is past its limit (which the run's verdict then says).
@@ -154,6 +155,7 @@ class DecodeQueue:
         self._woken_ns = 0
         self._decoded_ns = 0
         self._timer = PreciseTimer(loop, self._look)
+        self.next_start_ns: Callable[[], int | None] = lambda: None  # set by whoever plans to send
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._ended)
@@ -195,7 +197,9 @@ class DecodeQueue:
                 waiter = ended.popleft()
                 if not waiter.done():
                     waiter.set_result(None)
-        elif waiting and (quiet or now - self._decoded_ns > PATIENCE_NS // (1 + len(waiting))):
+        elif waiting and (
+            (quiet and not self._disturbs(now)) or now - self._decoded_ns > PATIENCE_NS // (1 + len(waiting))
+        ):
             self._decode(now)
         if not ended and not waiting:
             return
@@ -205,6 +209,11 @@ class DecodeQueue:
             self._timer.arm(now + LOOK_NS)
         else:
             self._schedule()
+
+    def _disturbs(self, now: int) -> bool:
+        """Whether a request is to leave before a stream could be decoded."""
+        next_ns = self.next_start_ns()
+        return next_ns is not None and next_ns - now < DECODE_NS
 
     def _decode(self, now: int) -> None:
         waiting = self._waiting
