@@ -157,10 +157,10 @@ def _longest(workload: Workload, seed: int, context: int | None) -> int:
 def _fitted(workload: Workload, short: Sequence[Answer], long: Sequence[Answer]) -> Workload:
     if not short:
         return workload
-    base = _middle([usage for _, usage in short])
     if workload.tokenizer is not None:
-        overhead = base - statistics.fmean(p.counted or 0.0 for p, _ in short)
-        return msgspec.structs.replace(workload, overhead_tokens=round(max(0.0, overhead), 1))
+        template = _middle([usage - (p.counted or 0.0) for p, usage in short])
+        return msgspec.structs.replace(workload, overhead_tokens=round(max(0.0, template), 1))
+    base = _middle([usage for _, usage in short])
     chars_per_token = workload.chars_per_token or _chars_per_token(base, long)
     if chars_per_token is None:
         return workload

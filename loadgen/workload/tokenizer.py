@@ -8,7 +8,6 @@ from typing import Any, Final
 from loadgen.errors import DataError
 
 _CHARS_PER_TOKEN: Final = 4.3  # where the search begins
-_MOST_STEPS: Final = 40
 
 
 class Tokenizer:
@@ -38,19 +37,18 @@ class Tokenizer:
         """
         low, high = -1, None  # characters known to make too few and too many
         at = max(0, round(tokens * _CHARS_PER_TOKEN))
-        for _ in range(_MOST_STEPS):
-            off = round(tokens - count_at(at))
+        while high is None or high - low > 1:
+            counted = count_at(at)
+            off = round(tokens - counted)
             if off == 0:
                 return at
             if off > 0:
                 low = at
             else:
                 high = at
-            at = max(low + 1, at + round(off * _CHARS_PER_TOKEN))
-            if high is not None:
-                if high - low <= 1:
-                    break
-                at = min(at, high - 1)
+            at += round(off * max(at, _CHARS_PER_TOKEN) / max(counted, 1.0)) or (1 if off > 0 else -1)
+            if not low < at < (at + 1 if high is None else high):
+                at = low + 1 if high is None else (low + high) // 2
         return max(0, low)
 
 

@@ -25,11 +25,12 @@ def file(tmp_path: Path) -> FilePath:
     return FilePath(path)
 
 
-@pytest.fixture(params=["code", "jsonl"])
+@pytest.fixture(params=["code", "prose", "synthetic", "prompts", "jsonl"])
 def workload(request: pytest.FixtureRequest, file: FilePath) -> Workload:
     if request.param == "jsonl":
         return Workload(source="jsonl", file=file, salt=False)
-    return Workload(source="code", salt=False)
+    prompts = ("one", "two") if request.param == "prompts" else ()
+    return Workload(source=request.param, prompts=prompts, salt=False)
 
 
 def with_salt(workload: Workload, salt: bool | str) -> Workload:
