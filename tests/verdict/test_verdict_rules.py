@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from loadgen.results.model import (
@@ -18,7 +19,7 @@ from loadgen.results.model import (
     Tokens,
     Verdict,
 )
-from loadgen.verdict.rules import FEW, RULES, judge
+from loadgen.verdict.rules import FALSE_ALARM, FEW, OFF_PLAN, RULES, judge, tail_bound
 
 GOOD = 1000
 
@@ -56,7 +57,13 @@ def target(
     )
 
 
-def report(*targets: TargetReport, lag_ms: float | None = 0.2, cpu: float | None = 0.3, **run: Any) -> Report:
+def report(
+    *targets: TargetReport,
+    lag_ms: float | None = 0.2,
+    cpu: float | None = 0.3,
+    arrivals: dict[str, Any] | None = None,
+    **run: Any,
+) -> Report:
     defaults: dict[str, Any] = {
         "id": "r",
         "scenario": "s",
@@ -80,9 +87,16 @@ def report(*targets: TargetReport, lag_ms: float | None = 0.2, cpu: float | None
         loadgen="0",
         run=Run(**defaults | run),
         verdict=Verdict("valid"),
-        instrument=Instrument(dist(0.1, lag_ms), dist(0.1, 0.3), cpu, cpu, 0.0, 0, 10, 50.0, {}),
+        instrument=Instrument(dist(0.1, lag_ms), dist(0.1, 0.3), cpu, cpu, 0.0, 0, 10, 50.0, arrivals or {}),
         targets=targets or (target(),),
     )
+
+
+def arrivals(**keys: Any) -> dict[str, Any]:
+    """1,000 arrivals at 50/s, delivered as planned."""
+    good: dict[str, Any] = {"planned": 1000, "sent": 1000, "dropped": 0, "delayed": 0, "off_plan": 0}
+    good |= {"max_early_ns": 0, "rate_planned_per_s": 50.0, "rate_delivered_per_s": 50.0, "span_s": 20.0}
+    return good | keys
 
 
 SILENT = {
@@ -92,6 +106,13 @@ SILENT = {
     "failures are the endpoint's": report(target(outcomes={"ok": 950, "http_error": 49, "cancelled": 1})),
     "nothing known of the generator": report(lag_ms=None, cpu=None),
     "no TTFT where only whole answers came": report(target(ttft_ms=None), lag_ms=0.9),
+    "arrivals as planned": report(arrivals=arrivals()),
+    "one arrival in a hundred late": report(arrivals=arrivals(off_plan=10)),
+    "the rate almost as planned": report(arrivals=arrivals(rate_delivered_per_s=49.8)),
+    "too short to have a rate": report(arrivals=arrivals(rate_delivered_per_s=40.0, span_s=0.5)),
+    "a burst has no rate": report(arrivals=arrivals(rate_planned_per_s=None, rate_delivered_per_s=None)),
+    "the cap dropped some": report(arrivals=arrivals(sent=900, dropped=100, rate_delivered_per_s=45.0)),
+    "the cap made them wait": report(target(send_lag_ms=900.0), arrivals=arrivals(delayed=500)),
     "tokens all from events": report(target(sources={"events": GOOD})),
 }
 
@@ -140,6 +161,24 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
         report(target("a"), target("b", send_lag_ms=12.5)),
         "suspect",
         [f"b: requests left 12.5 ms after their time at p99: {LATE}"],
+    ),
+    "arrivals late": (
+        "arrivals off their plan",
+        report(arrivals=arrivals(off_plan=40)),
+        "suspect",
+        [f"40 of 1,000 arrivals were delivered more than 1 ms after their planned time: {LESS}"],
+    ),
+    "an arrival early": (
+        "arrivals off their plan",
+        report(arrivals=arrivals(max_early_ns=20_000)),
+        "suspect",
+        ["requests left up to 0.020 ms before their planned time: report this as a bug"],
+    ),
+    "another rate than planned": (
+        "arrival rate",
+        report(arrivals=arrivals(rate_delivered_per_s=49.7)),
+        "suspect",
+        [f"49.7 arrivals/s were delivered of 50.0 planned (for each target): {LESS}"],
     ),
     "nothing was sent": (
         "no success",
@@ -213,6 +252,22 @@ def test_a_rule_fires_alone(rule: str, bad: Report, state: str, reasons: list[st
     firing = {r.name: (r.state, list(r.reasons(bad))) for r in RULES if list(r.reasons(bad))}
     assert firing == {rule: (state, reasons)}
     assert judge(bad).verdict == Verdict(state, tuple(reasons))
+
+
+@pytest.mark.parametrize("n", [1, 20, 300, 5_000, 200_000])
+def test_the_rule_for_arrivals_raises_hardly_any_false_alarm(n: int) -> None:
+    """In at most 0.2 % of runs that are as late as a good run may be: one arrival in a hundred."""
+    late = np.random.default_rng(7).binomial(n, OFF_PLAN, 50_000)
+    alarms = sum(
+        int(runs) for k, runs in enumerate(np.bincount(late)) if tail_bound(n, k, OFF_PLAN) < FALSE_ALARM
+    )
+    assert alarms <= 100
+
+
+@pytest.mark.parametrize(("n", "k"), [(20, 5), (300, 15), (5_000, 90), (200_000, 2_300)])
+def test_the_rule_for_arrivals_sees_what_it_is_for(n: int, k: int) -> None:
+    assert tail_bound(n, k, OFF_PLAN) < FALSE_ALARM
+    assert tail_bound(n, n, OFF_PLAN) < FALSE_ALARM
 
 
 def test_no_rule_is_left_out_here() -> None:
