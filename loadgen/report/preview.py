@@ -194,7 +194,7 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
         if told:
             yield f"  in all about     {', '.join(told)}"
     if any(prompts.set_aside.values()):
-        yield f"  too long         {', '.join(f'{n:,} {what}' for what, n in prompts.set_aside.items() if n)}"
+        yield f"  set aside        {', '.join(f'{n:,} {what}' for what, n in prompts.set_aside.items() if n)}"
     unsalted = [w for w in scenario.workloads if not w.salt]
     salted = "none: a cache may serve" if unsalted else "every prompt begins with a mark of its own"
     yield f"  salt             {salted}"

@@ -134,7 +134,8 @@ def _arrivals(report: Report) -> Iterator[str]:
 def _prompts(report: Report) -> Iterator[str]:
     aside = [f"{n:,} {clean(what)}" for what, n in report.run.set_aside.items() if n]
     if aside:
-        yield f"prompts too long for the context: {', '.join(aside)}"
+        why = " (too long for the context)" if {"skipped", "clipped"} & report.run.set_aside.keys() else ""
+        yield f"prompts set aside: {', '.join(aside)}{why}"
     if report.run.stopped_by == "prompts":
         yield "the prompts were used up before the window's end"
     if report.run.stopped_by == "until":

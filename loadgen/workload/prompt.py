@@ -69,7 +69,8 @@ class Prompts(Protocol):
     count: how many different sessions there are; None when the source never ends.
     contents_digest: hex SHA-256 of everything they are made of, for the plan's digest.
     arrivals_ns: of a trace, when each session arrived, from the file's first; shape (count,); else None.
-    set_aside: what `too_long` did: {"skipped": n, "clipped": n}, empty when nothing.
+    set_aside: what of a file is not said as it is there: "skipped" and "clipped" by `too_long`, "failed" when
+    it was recorded, "unusable" as a conversation; only what is not 0.
     """
 
     count: int | None

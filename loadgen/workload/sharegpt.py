@@ -40,7 +40,7 @@ class ShareGptPrompts:
     """The conversations of a file, in its order, and again from the first one on.
 
     What the human says are the turns; what the model said is quoted where history = "recorded". Left out, and
-    counted in set_aside as "skipped": what has not both sides (as vLLM's benchmark does), or does not take
+    counted in set_aside as "unusable": what has not both sides (as vLLM's benchmark does), or does not take
     turns, or says nothing somewhere. An answer before the first question is left out.
     on_end = "stop": they end with the last (count is their number).
 
@@ -58,7 +58,7 @@ class ShareGptPrompts:
         self._starts = array("q")
         self._ends = array("q")
         mistakes = Mistakes(path)
-        skipped = 0
+        unusable = 0
         with opened(path, "ShareGPT file") as file:
             if not file.read(1):
                 raise DataError(path, "is empty", _FORM)
@@ -71,7 +71,7 @@ class ShareGptPrompts:
                 except ValueError as error:
                     mistakes.add(_line(data, start), str(error), _FORM)
                     continue
-                skipped += not usable
+                unusable += not usable
                 if usable:
                     self._starts.append(start)
                     self._ends.append(end)
@@ -81,7 +81,7 @@ class ShareGptPrompts:
         if not self._starts:
             raise DataError(path, "holds no conversation of a human and a model", _FORM)
         self.contents_digest = hashlib.sha256(self._file.map).hexdigest()
-        self.set_aside = {"skipped": skipped} if skipped else {}
+        self.set_aside = {"unusable": unusable} if unusable else {}
         self.arrivals_ns: Int64s | None = None
         self.count: int | None = len(self._starts) if workload.on_end == "stop" else None
 

@@ -91,7 +91,7 @@ ODD: dict[str, Any] = {
 @pytest.mark.parametrize("record", ODD.values(), ids=ODD.keys())
 def test_odd_ones_are_left_out_and_counted(tmp_path: Path, record: Any) -> None:
     prompts = read(tmp_path, [record, TWO, record], on_end="stop")
-    assert prompts.set_aside == {"skipped": 2}
+    assert prompts.set_aside == {"unusable": 2}
     assert prompts.count == 1
     assert turns(prompts, 0)[0][0] == [("user", "q1")]
     with pytest.raises(IndexError):
@@ -101,7 +101,7 @@ def test_odd_ones_are_left_out_and_counted(tmp_path: Path, record: Any) -> None:
 def test_half_a_surrogate_pair_is_left_out(tmp_path: Path) -> None:
     broken = json.dumps(chat(("human", "\ud800"), ("gpt", "a")))
     prompts = read(tmp_path, f"[{broken}, {json.dumps(TWO)}]".encode())
-    assert prompts.set_aside == {"skipped": 1}
+    assert prompts.set_aside == {"unusable": 1}
     assert len(turns(prompts, 0)) == 2
 
 

@@ -48,7 +48,7 @@ GOOD: dict[str, tuple[Any, str]] = {
     ),
     "azure": (
         open_azure,
-        "TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 18:17:03.9799600,48,10\r\n2023-11-16 18:17:04,31,8",
+        "TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 18:17:03.97,48,10\r\n2023-11-16 18:17:04,31,8",
     ),
     "burstgpt": (
         open_burstgpt,
@@ -79,10 +79,11 @@ def test_damage_is_told_and_never_a_crash(tmp_path: Path, kind: Any) -> None:
     told: list[str] = []
     for number in range(600):
         path.write_bytes(damaged(good, rng) if number else good.encode())
-        history, too_long = rng.choice(["answers", "recorded"]), rng.choice(["skip", "clip"])
-        workload = Workload(
-            source=kind, file=FilePath(path), history=history, too_long=too_long, on_end="stop"
-        )
+        keys: dict[str, Any] = {
+            "history": rng.choice(["answers", "recorded"]),
+            "too_long": rng.choice(["skip", "clip"]),
+        }
+        workload = Workload(source=kind, file=FilePath(path), on_end="stop", **keys)
         try:
             prompts = reader(workload, 7, rng.choice([None, 4000]), TextMaker(7))
         except DataError as error:
