@@ -70,10 +70,6 @@ LOADS = [
     ('[[load.stages]]\ntime = "5s"\nfrom = 0', "load.stages: have a rate of 0 throughout"),
     ('[[load.stages]]\ntime = "5s"\nfrom = 0\nto = "0/min"', "load.stages: have a rate of 0 throughout"),
     (
-        '[load]\nwarmup = "5s"\n[[load.stages]]\ntime = "5s"\nfrom = 1',
-        "load.warmup: is as long as all stages",
-    ),
-    (
         '[load]\nduration = "5s"\n[[load.stages]]\ntime = "5s"\nfrom = 1',
         "load.duration: says nothing with stages; leave it out: stages are as long as they are",
     ),
