@@ -41,7 +41,7 @@ from loadgen.scenario.traffic import Load
 from loadgen.units import format_duration
 from loadgen.verdict.rules import judge
 from loadgen.wire.client import Client
-from loadgen.wire.decode import DecodeQueue
+from loadgen.wire.decode_queue import DecodeQueue
 from loadgen.wire.request import request_head
 from loadgen.workload.calibrate import calibrated, calibration_prompts
 from loadgen.workload.prompt import Prompts

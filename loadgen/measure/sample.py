@@ -90,9 +90,8 @@ def make_sample(
 ) -> Sample:
     """Make the row of a request that has ended.
 
-    epoch_ns: the run's epoch on the timeline's clock. window_ns: (start, end) of the measurement window of
-    its level as offsets from the epoch; an end of None is still open. `origin.intended_ns` is such an offset
-    too. last_turn: whether its conversation ended with it.
+    epoch_ns: the run's epoch on the timeline's clock. window_ns: (start, end) of its level's window, offsets
+    from the epoch; an end of None is still open. last_turn: whether its conversation ended with it.
     """
     t = timeline
     start, end = window_ns

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 
-from loadgen.wire.decode import WAKE_UPS
+from loadgen.wire.decode_queue import WAKE_UPS
 from loadgen.wire.stopwatch import now_ns
 from loadgen.wire.timerfd import PreciseTimer
 

@@ -19,7 +19,7 @@ from loadgen.run.stage import Stage, Window
 from loadgen.scenario.traffic import Load
 from loadgen.units import NS_PER_MS, NS_PER_S
 from loadgen.wire.client import Client
-from loadgen.wire.decode import DecodeQueue
+from loadgen.wire.decode_queue import DecodeQueue
 from loadgen.wire.stopwatch import now_ns
 from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompts

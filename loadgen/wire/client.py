@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 from loadgen.scenario.model import Target
-from loadgen.wire.decode import DecodeQueue, Decoding
+from loadgen.wire.decode import Decoding
+from loadgen.wire.decode_queue import DecodeQueue
 from loadgen.wire.endpoints import ENDPOINTS
 from loadgen.wire.outcome import time_out
 from loadgen.wire.pool import Pool

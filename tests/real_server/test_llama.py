@@ -15,7 +15,7 @@ import pytest
 from loadgen.scenario.model import Target
 from loadgen.wire import client as client_module
 from loadgen.wire.client import Client
-from loadgen.wire.decode import DecodeQueue
+from loadgen.wire.decode_queue import DecodeQueue
 from loadgen.wire.endpoints import ENDPOINTS, Piece
 from loadgen.wire.request import request_head
 from loadgen.workload.prompt import Prompt

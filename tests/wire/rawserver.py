@@ -15,7 +15,7 @@ from typing import Any, Self
 from loadgen.scenario.lengths import Duration
 from loadgen.scenario.model import Target, Timeouts
 from loadgen.wire.client import Client
-from loadgen.wire.decode import DecodeQueue
+from loadgen.wire.decode_queue import DecodeQueue
 from loadgen.wire.request import request_head
 from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt

@@ -11,7 +11,7 @@ from loadgen.errors import EndpointError
 from loadgen.scenario.lengths import FilePath
 from loadgen.scenario.model import Target
 from loadgen.wire.client import Client
-from loadgen.wire.decode import DecodeQueue
+from loadgen.wire.decode_queue import DecodeQueue
 from loadgen.wire.request import request_head
 from tests.wire.rawserver import RawServer, Script, Step, calling, stream, timeouts_ms
 
