@@ -41,11 +41,11 @@ class Done(NamedTuple):
         return np.array(sorted(s["intended_ns"] for s in self.of(target) if not s["turn"]), dtype=np.int64)
 
 
-def run(folder: Path, scenario: dict[str, Any]) -> Done:
-    """Carry out a scenario (without a probe); paths in it are relative to the folder."""
+def run(folder: Path, scenario: dict[str, Any], *, probe: bool = False) -> Done:
+    """Carry out a scenario; its paths are relative to the folder. probe: also measure the targets' tokens."""
     path = folder / "s.toml"
     path.write_text(tomli_w.dumps({"name": "s", **scenario}), "utf-8")
-    result = carry_out(load(path, []), RunOptions(folder / "out", probe=False))
+    result = carry_out(load(path, []), RunOptions(folder / "out", probe=probe))
     samples = sorted(read_samples(result.folder), key=lambda s: (s["intended_ns"], s["seq"]))
     again = load(result.folder / "scenario.toml", [])
     plan = build(again, open_prompts(again.workloads, again.seed))
