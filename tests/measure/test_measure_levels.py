@@ -45,7 +45,8 @@ def test_what_arrives_in_another_levels_window_counts_there(with_events: bool) -
     first, second = recorder.at_levels("a")
     assert (first.window_output_tokens, first.window_ok, first.left) == (1, 0, 1)
     share = 1.0 if with_events else 3 * 450 / 1550  # without its events it is spread evenly
-    assert (second.window_output_tokens, second.window_ok, second.left) == (pytest.approx(share), 1, 0)
+    assert second.window_output_tokens == pytest.approx(share)
+    assert (second.window_ok, second.left) == (1, 0)
     assert not second.counts.any()
     assert all(r.window_ok == r.window_output_tokens == 0 for r in recorder.at_levels("b"))
 
@@ -110,7 +111,7 @@ def test_groups_are_parts_of_the_whole_however_late_they_begin() -> None:
     by_turn = {n: (g.requests, g.ok, g.failed) for n, g in found.by_turn.table.items()}
     assert by_turn == {"first": (5, 2, 2), "later": (1, 1, 0)}
     for groups in (found.by_task, found.by_turn):
-        assert (sum(g.counts for g in groups.table.values()) == totals(found)).all()
+        assert (np.sum([g.counts for g in groups.table.values()], axis=0) == totals(found)).all()
     assert found.by_task.table["u"].counts.sum(axis=1).tolist() == [1, 1, 1]
 
 

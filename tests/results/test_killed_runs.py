@@ -7,8 +7,13 @@ import msgspec
 import pytest
 
 from loadgen.errors import OutputError
+from loadgen.measure.arrivals import Arrivals
+from loadgen.measure.recorder import LevelWindow, Recorder
+from loadgen.results.folder import RunFolder
+from loadgen.results.model import Above, WithFailures
 from loadgen.results.read import open_run
-from tests.results.saved import SAMPLES, SECOND, kill, sample, write_run
+from loadgen.results.summary import metrics
+from tests.results.saved import SAMPLES, SECOND, STARTED, TARGETS, kill, sample, state, write_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -141,3 +146,73 @@ def test_killed_run_without_its_header_is_told(tmp_path: Path, header: bytes | N
     with pytest.raises(OutputError) as e:
         open_run(folder)
     assert told in str(e.value)
+
+
+def test_levels_groups_drops_and_arrivals_are_rebuilt(tmp_path: Path) -> None:
+    """Everything that a run of an open loop with levels, tasks and turns knows, but what ended it."""
+    levels = (LevelWindow("20/s", SECOND, 5 * SECOND), LevelWindow("40/s", 6 * SECOND, 12 * SECOND))
+    made = [
+        msgspec.structs.replace(
+            s,
+            level="20/s" if s.intended_ns < 5 * SECOND else "40/s",
+            task="chat" if s.seq % 3 else "code",
+            turn=s.session % 2,
+            last_turn=s.session % 2 == 1,
+        )
+        for s in SAMPLES
+    ]
+    recorder = Recorder(TARGETS, 0, levels)
+    arrivals = Arrivals()
+    recorder.drop(TARGETS[0], "40/s", 3)
+    for one in made:
+        recorder.add(one)
+        if not one.turn:
+            arrivals.note(one.intended_ns, one.sent_ns or 0, one.target)
+    arrivals.dropped = 3
+
+    folder = RunFolder.create(tmp_path, "coding", STARTED)
+    known = state(folder.id, complete=False, end_ns=12 * SECOND)
+    known = msgspec.structs.replace(
+        known,
+        run=msgspec.structs.replace(known.run, open_loop=True, set_aside={"skipped": 2}),
+        levels=levels,
+        dropped={f"{TARGETS[0]} @ 40/s": 3},
+        arrivals={"delayed": 1},
+    )
+    folder.write_header(msgspec.json.encode(known))
+    for one in made:
+        folder.append(msgspec.json.encode(one) + b"\n")
+    folder.close()
+
+    report = open_run(folder.path).report
+    assert [(t.name, t.target, t.level) for t in report.targets] == [
+        (f"{target} @ {level.label}", target, level.label) for target in TARGETS for level in levels
+    ]
+    reached_s = max(s.done_ns for s in made) / SECOND
+    assert [t.window_s for t in report.targets] == pytest.approx([4, reached_s - 6] * 2)
+    for found, known_of_it in zip(report.targets, recorder.targets.values(), strict=True):
+        assert found.metrics == metrics(known_of_it)
+        assert {(g.by, g.name) for g in found.groups} >= {("task", "chat"), ("task", "code")}
+        assert sum(g.requests for g in found.groups if g.by == "turn") == found.requests.sent
+        assert found.sessions is not None
+        assert found.sessions.begun > 0
+    assert [t.requests.dropped for t in report.targets] == [0, 3, 0, 0]
+    from_plan, from_sent = (
+        report.targets[1].metrics[k].with_failures for k in ("e2e_from_plan_ms", "e2e_ms")
+    )
+    assert isinstance(from_plan, WithFailures)
+    assert isinstance(from_sent, WithFailures)
+    assert from_plan.count == from_sent.count + 3
+    assert isinstance(from_plan.p99, Above)
+    told = arrivals.summary(None, 2, delayed=1)
+    assert {key: report.instrument.arrivals[key] for key in told} == told
+    assert report.run.set_aside == {"skipped": 2}
+
+
+def test_samples_of_an_unknown_level_are_told(tmp_path: Path) -> None:
+    folder, _ = write_run(tmp_path, [])
+    kill(folder)
+    with (folder / "samples.jsonl").open("ab") as file:
+        file.write(msgspec.json.encode(sample(7, level="9")) + b"\n")
+    with pytest.raises(OutputError, match=r'request 7: has a level that run\.json has not: "9"'):
+        open_run(folder)

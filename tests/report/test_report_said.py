@@ -1,0 +1,195 @@
+"""What reports say of levels, tasks and turns, and of what was asked for."""
+
+import io
+from typing import Any
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from loadgen.report.markdown import to_markdown
+from loadgen.report.said import groups, levels, sentences
+from loadgen.report.table import print_report
+from loadgen.results.model import GroupReport, Report, Sessions, Tokens
+
+
+def show(report: Report, width: int = 80) -> str:
+    out = io.StringIO()
+    print_report(report, Console(file=out, width=width))
+    return out.getvalue()
+
+
+def folded(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def group(invent: Any, by: str, name: str, ok: int) -> GroupReport:
+    metrics = {key: invent.dist(middle, ok) for key, middle in (("ttft_ms", 90), ("e2e_ms", 800))}
+    return GroupReport(by, name, ok + 2, ok, 2, metrics | {"tpot_ms": invent.dist(9, ok)})
+
+
+def at_levels(invent: Any, targets: tuple[str, ...] = ("ours",), **run: Any) -> Report:
+    made = [
+        invent.target(f"{t} @ {n}", 100 * n, target=t, level=str(n), model="m")
+        for t in targets
+        for n in (8, 16)
+    ]
+    report: Report = invent.report(*made, **run)
+    return report
+
+
+def test_levels_stand_below_each_other(invent: Any) -> None:
+    text = folded(show(at_levels(invent)))
+    assert "level done TTFT TPOT" in text
+    assert "times in ms req/s tokens/s p50 p99 p50 failed" in text
+    assert "8 40.0 2,400 200 800 14.0 0" in text
+    assert "16 80.0 4,800 200 800 14.0 0" in text
+    assert not any(line.startswith("requests ok") for line in text)
+
+
+def test_levels_of_several_targets_are_named_and_open_loops_show_what_was_offered(invent: Any) -> None:
+    report = at_levels(invent, ("a", "b"), open_loop=True)
+    dropped = msgspec.structs.replace(report.targets[3], requests=invent.requests(1600, dropped=7))
+    report = msgspec.structs.replace(report, targets=(*report.targets[:3], dropped))
+    grid = levels(report)
+    assert grid is not None
+    assert grid.heads[1:3] == ("offered req/s", "done req/s")
+    assert [(row[0], row[-1]) for row in grid.rows] == [
+        ("a @ 8", "0"),
+        ("a @ 16", "0"),
+        ("b @ 8", "0"),
+        ("b @ 16", "7"),
+    ]
+    assert max(map(len, show(report).splitlines())) <= 80
+    assert "| b @ 16 | 80.0 | 80.0 |" in to_markdown(report)
+
+
+def test_no_levels_no_table(invent: Any) -> None:
+    assert levels(invent.report(invent.target())) is None
+    assert groups(invent.report(invent.target())) is None
+    assert "Tasks and turns" not in to_markdown(invent.report(invent.target()))
+
+
+def test_tasks_and_turns(invent: Any) -> None:
+    found = (group(invent, "task", "chat|x", 70), group(invent, "turn", "later", 50))
+    target = invent.target(groups=found, sessions=Sessions(20, 17, 2))
+    report = invent.report(target)
+    text = folded(show(report))
+    assert "chat|x 72 2 90.0 360 9.00 800 3,200" in text
+    assert "later turns 52 2 90.0 360 9.00 800 3,200" in text
+    for line in ("conversations begun 20", "conversations ended 17", "conversations failed 2"):
+        assert line in text
+    assert "| chat\\|x | 72 | 2 | 90.0 | 360 | 9.00 | 800 | 3,200 |" in to_markdown(report)
+    two = groups(invent.report(target, invent.target("b", groups=found[:1])))
+    assert two is not None
+    assert [row[0] for row in two.rows] == ["gpt-5.5: chat|x", "gpt-5.5: later turns", "b: chat|x"]
+
+
+def test_many_groups_are_for_the_markdown(invent: Any) -> None:
+    many = tuple(group(invent, "task", f"task{i}", 5) for i in range(30))
+    report = invent.report(invent.target(groups=many))
+    assert "30 tasks and turns: see report.md" in show(report)
+    assert "| task29 |" in to_markdown(report)
+
+
+def test_an_open_loop_shows_offered_delivered_and_achieved(invent: Any) -> None:
+    target = invent.target()
+    rates = msgspec.structs.replace(target.rates, offered_requests_per_s=55.0, delivered_requests_per_s=52.0)
+    target = msgspec.structs.replace(target, rates=rates)
+    text = folded(show(invent.report(target, open_loop=True)))
+    at = text.index("offered requests/s 55.0")
+    assert text[at : at + 3] == [
+        "offered requests/s 55.0",
+        "delivered requests/s 52.0",
+        "achieved requests/s 50.0",
+    ]
+    assert "delivered" not in show(invent.report(target))
+
+
+def lengths(invent: Any, *, asked: float, got: float, share: float, known: int = 1000) -> dict[str, Any]:
+    return {
+        "asked_prompt_tokens": invent.dist(asked, known),
+        "prompt_tokens": invent.dist(got),
+        "prompt_tokens_of_asked": invent.dist(share, known),
+    }
+
+
+@pytest.mark.parametrize(
+    ("figures", "told"),
+    [
+        ({"asked": 2000, "got": 2013, "share": 1.006}, "asked 2,000, got 2,013 (medians), 0.6 % more"),
+        ({"asked": 200, "got": 190, "share": 0.95}, "asked 200, got 190 (medians), 5.0 % fewer"),
+        ({"asked": 200, "got": 200, "share": 1.0}, "asked 200, got 200 (medians), as asked"),
+    ],
+    ids=["more", "fewer", "as asked"],
+)
+def test_asked_against_got(invent: Any, figures: dict[str, Any], told: str) -> None:
+    target = invent.target()
+    one = msgspec.structs.replace(target, metrics=target.metrics | lengths(invent, **figures))
+    assert sentences(invent.report(one))[0] == f"prompt tokens: {told}"
+    other = msgspec.structs.replace(target, name="b")
+    assert sentences(invent.report(one, other))[0] == f"gpt-5.5: prompt tokens: {told}"
+
+
+def test_medians_of_different_requests_are_not_set_beside_each_other(invent: Any) -> None:
+    figures = lengths(invent, asked=2000, got=300, share=1.01, known=50)
+    target = invent.target(metrics=invent.target().metrics | figures)
+    told = "prompt tokens against those asked for: 1.0 % more (median)"
+    assert sentences(invent.report(target))[0] == told
+
+
+HALF = "prompt cache: 50.0 % of the prompt tokens came from it"
+
+
+@pytest.mark.parametrize(
+    ("cached", "told", "requests", "said"),
+    [
+        (0, 0, 0, "prompt cache: not known, the server does not tell what it had cached"),
+        (0, 5000, 1000, "prompt cache: 0.0 % of the prompt tokens came from it"),
+        (600, 5000, 1000, "prompt cache: 12.0 % of the prompt tokens came from it"),
+        (
+            50,
+            100,
+            20,
+            "prompt cache: 50.0 % of the prompt tokens came from it (told of 20 requests of 1,000)",
+        ),
+    ],
+    ids=["unknown", "none", "some", "told of some"],
+)
+def test_what_the_cache_served(invent: Any, cached: int, told: int, requests: int, said: str) -> None:
+    tokens = Tokens(5000, cached, 0, 10, "usage", {"usage": 1000}, told, requests)
+    report = invent.report(invent.target(tokens=tokens))
+    assert sentences(report) == [said]
+    assert said in to_markdown(report)
+    assert said in " ".join(show(report).split())
+
+
+def test_the_cache_of_all_levels_is_one(invent: Any) -> None:
+    report = at_levels(invent)
+    tokens = [
+        Tokens(100, n, 0, 1, "usage", {}, 100, t.requests.ok)
+        for n, t in zip((10, 30), report.targets, strict=True)
+    ]
+    made = [msgspec.structs.replace(t, tokens=n) for t, n in zip(report.targets, tokens, strict=True)]
+    assert sentences(msgspec.structs.replace(report, targets=tuple(made))) == [
+        "prompt cache: 20.0 % of the prompt tokens came from it"
+    ]
+
+
+def test_arrivals_prompts_and_the_end(invent: Any) -> None:
+    report = invent.report(
+        invent.target("x", 0), open_loop=True, stopped_by="prompts", set_aside={"skipped": 3, "clipped": 0}
+    )
+    arrivals: dict[str, Any] = {"planned": 2000, "sent": 1900, "dropped": 100, "delayed": 0}
+    arrivals |= {"rate_planned_per_s": 50.0, "rate_delivered_per_s": 47.5}
+    arrivals |= {"planned_gap_cv": 1.004, "delivered_gap_cv": 1.02}
+    instrument = msgspec.structs.replace(report.instrument, arrivals=arrivals)
+    told = "arrivals: 2,000 planned, 1,900 delivered, 100 dropped by max_in_flight"
+    told += "; 50.0/s planned, 47.5/s delivered"
+    assert sentences(msgspec.structs.replace(report, instrument=instrument)) == [
+        f"{told}; variation of gaps 1.00 planned, 1.02 delivered",
+        "prompts set aside: 3 skipped (too long for the context)",
+        "the prompts were used up before the window's end",
+    ]
+    assert len(sentences(invent.report(invent.target("x", 0), stopped_by="until"))) == 1
+    assert "STOPPED" in show(invent.report(invent.target(), stopped_by="errors"))
