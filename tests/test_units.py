@@ -10,10 +10,16 @@ from loadgen.units import (
     COUNT_PATTERN,
     DURATION_PATTERN,
     LONGEST_NS,
+    MOST_PER_S,
+    RATE_PATTERN,
+    SHARE_PATTERN,
     format_duration,
     format_number,
+    format_rate,
     parse_count,
     parse_duration,
+    parse_rate,
+    parse_share,
 )
 
 
@@ -118,6 +124,85 @@ def test_a_count_is_read_exactly(value: str | float, count: int) -> None:
 def test_what_is_no_count_says_why(value: str | float, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_count(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "per_s"),
+    [
+        ("20/s", 20.0),
+        (" 0.5 / s ", 0.5),
+        ("300/min", 5.0),
+        ("300/m", 5.0),
+        ("3600/h", 1.0),
+        ("1.5k/s", 1500.0),
+        ("0/s", 0.0),
+        ("100/min", 100 / 60),
+        (20, 20.0),
+        (2.5, 2.5),
+    ],
+    ids=repr,
+)
+def test_a_rate_is_read(value: str | float, per_s: float) -> None:
+    assert parse_rate(value) == per_s
+    assert not isinstance(value, str) or re.search(RATE_PATTERN, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("20", "is not a rate"),
+        ("20/d", "is not a rate"),
+        ("20 s", "is not a rate"),
+        ("/s", "is not a rate"),
+        ("many/s", "is not a rate"),
+        (float("nan"), "is not a rate"),
+        ("-1/s", "is negative"),
+        (-1, "is negative"),
+        (-(10**400), "is negative"),
+        ("11M/s", "is beyond any machine"),
+        ("9" * 5000 + "/s", "is beyond any machine"),
+        (10**400, "is beyond any machine"),
+        (float("inf"), "is beyond any machine"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_is_no_rate_says_why(value: str | float, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_rate(value)
+
+
+@settings(deadline=None)
+@given(st.floats(0, MOST_PER_S))
+def test_a_printed_rate_reads_back(per_s: float) -> None:
+    assert parse_rate(format_rate(per_s)) == per_s
+
+
+@pytest.mark.parametrize(
+    ("value", "share"),
+    [("5%", 0.05), ("0.5 %", 0.005), ("100%", 1.0), (0.05, 0.05), (0, 0.0), (1, 1.0)],
+    ids=repr,
+)
+def test_a_share_is_read(value: str | float, share: float) -> None:
+    assert parse_share(value) == share
+    assert not isinstance(value, str) or re.search(SHARE_PATTERN, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("5", "is not a share"),
+        ("-5%", "is not a share"),
+        (float("nan"), "is not a share"),
+        ("101%", "is not between 0 and 100 %"),
+        (5, "is not between"),
+        (-0.1, "is not between"),
+        (10**400, "is not between"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_is_no_share_says_why(value: str | float, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_share(value)
 
 
 @pytest.mark.parametrize(
