@@ -1,5 +1,6 @@
 """Conversations that are made on the spot, in any length: out of code, prose, or words."""
 
+import functools
 import hashlib
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -19,6 +20,7 @@ DEFAULT_PROMPT_TOKENS: Final = Lognormal(median=Tokens(220), p95=Tokens(900), ma
 
 _PROMPT_TOKENS, _LATER_TOKENS, TURNS = 1, 20, 17  # streams of by_session and by_turn
 _TURN: Final = 1 << 40  # a later turn's key, apart from every session's number
+_KEPT: Final = 1 << 17  # sessions whose lengths are remembered
 _LOOKED_AT: Final = 4096  # sessions whose lengths are compared with the context beforehand
 
 
@@ -97,19 +99,24 @@ class MadePrompts:
         # with a tokenizer all that is said is counted, and only the chat template is beyond that
         said = 0.0 if ruler.exact else ruler.count(kind.fixed + (workload.system or ""))
         self._overhead = said if workload.overhead_tokens is None else workload.overhead_tokens
+        # a tokenizer's lengths take milliseconds to find: they are remembered
+        self._chars = functools.lru_cache(_KEPT)(self._find_chars) if ruler.exact else self._find_chars
         if context is not None:
             self._check(context, workload.too_long)
 
     def conversation(self, session: int) -> Conversation:
         """Return a session."""
         asked = self._asked(session)
-        chars = self._ruler.chars(asked - self._overhead, lambda n: self._count(n, session))
-        messages = self._kind.messages(chars, session, first=True)
+        messages = self._kind.messages(self._chars(session), session, first=True)
         turns = [Turn(messages, asked_prompt_tokens=asked + self._opening.shared_tokens)]
         n = self._turns(session) - 1 if self._turns else 0
         if n:
             turns += [self._next(session, i, tokens) for i, tokens in enumerate(self._later(session, n), 1)]
         return Conversation(self._task, tuple(turns))
+
+    def _find_chars(self, session: int) -> int:
+        tokens = self._asked(session) - self._overhead
+        return self._ruler.chars(tokens, lambda n: self._count(n, session))
 
     def _asked(self, session: int) -> int:
         """Return the asked length of a first turn, without the shared prefix."""

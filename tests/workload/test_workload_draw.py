@@ -1,12 +1,27 @@
-"""Token counts: within bounds whatever the distribution, and distributed as the scenario says."""
+"""Token counts and times: within bounds whatever the distribution, and distributed as the scenario says."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.scenario.lengths import Constant, Empirical, Lengths, Lognormal, Normal, Tokens, Uniform
-from loadgen.workload.draw import by_session, draw
+from loadgen.scenario.lengths import (
+    Constant,
+    ConstantTime,
+    Duration,
+    Empirical,
+    ExponentialTime,
+    Lengths,
+    Lognormal,
+    LognormalTime,
+    Normal,
+    Times,
+    Tokens,
+    Uniform,
+    UniformTime,
+)
+from loadgen.units import NS_PER_S as S
+from loadgen.workload.draw import by_session, by_turn, draw, draw_times
 
 tokens = st.integers(1, 2_000_000).map(Tokens)
 bounds = st.tuples(tokens, tokens).map(sorted)
@@ -123,3 +138,43 @@ def test_a_far_session_costs_no_more_than_its_block() -> None:
     at(10**9)
     assert len(drawn) == 1
     assert sum(drawn) <= 1024
+
+
+# Tolerances are 4 standard errors at n = 20,000 or more; the seed is fixed, so no run differs.
+TIMES: list[tuple[Times, float, dict[str, float]]] = [
+    (ConstantTime(Duration(2 * S)), 0.0, {"mean": 2 * S, "max": 2 * S}),
+    (UniformTime(Duration(S), Duration(3 * S)), 0.01, {"mean": 2 * S, "min": S, "max": 3 * S}),
+    (ExponentialTime(Duration(4 * S)), 0.03, {"mean": 4 * S, "p50": 4 * S * 0.6931}),
+    (ExponentialTime(Duration(4 * S), Duration(5 * S)), 0.03, {"p50": 4 * S * 0.6931, "max": 5 * S}),
+    (LognormalTime(Duration(5 * S), Duration(30 * S)), 0.06, {"p50": 5 * S, "p95": 30 * S}),
+    (LognormalTime(Duration(S), Duration(S)), 0.0, {"mean": S, "min": S, "max": S}),
+    (ExponentialTime(Duration(0)), 0.0, {"max": 0}),
+]
+
+
+@pytest.mark.parametrize(("times", "tolerance", "expected"), TIMES, ids=[repr(t[0]) for t in TIMES])
+def test_times_are_distributed_as_asked(times: Times, tolerance: float, expected: dict[str, float]) -> None:
+    drawn = draw_times(times, np.random.default_rng(7), 20_000)
+    assert drawn.dtype == np.int64
+    found = {
+        "mean": float(drawn.mean()),
+        "p50": float(np.median(drawn)),
+        "p95": float(np.percentile(drawn, 95)),
+        "min": int(drawn.min()),
+        "max": int(drawn.max()),
+    }
+    assert found["min"] >= 0
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=tolerance), name
+
+
+def test_a_turns_value_depends_on_seed_stream_session_and_turn_alone() -> None:
+    def rows(seed: int, stream: int) -> list[list[float]]:
+        at = by_turn(lambda rng, n: rng.random(n), seed, stream)
+        there = [at(session, 5) for session in range(200)]
+        assert [at(session, 2) for session in reversed(range(200))] == [row[:2] for row in there[::-1]]
+        return there
+
+    tables = [rows(7, 1), rows(7, 2), rows(8, 1)]
+    assert rows(7, 1) == tables[0]
+    assert len({value for table in tables for row in table for value in row}) == 3 * 200 * 5

@@ -84,7 +84,10 @@ def test_later_turns_bring_texts_of_their_own_length(source: Made) -> None:
 
 @pytest.mark.parametrize("source", MADE)
 def test_a_conversation_is_a_function_of_seed_and_session(source: Made) -> None:
-    keys = {"turns": Uniform(Tokens(1), Tokens(4)), "output_tokens": Uniform(Tokens(1), Tokens(99))}
+    keys: dict[str, Any] = {
+        "turns": Uniform(Tokens(1), Tokens(4)),
+        "output_tokens": Uniform(Tokens(1), Tokens(99)),
+    }
     here, again, other = opened(source, **keys), opened(source, **keys), opened(source, seed=8, **keys)
     there = [here.conversation(n, 0) for n in range(200)]
     assert [again.conversation(n, 1) for n in reversed(range(200))] == there[::-1]
@@ -159,7 +162,7 @@ def test_tools_and_exact_output() -> None:
         Tool(name="weather", description="Now.", parameters=schema, result="rain"),
         Tool(name="t", result=""),
     )
-    keys = {"tools": tools, "ignore_eos": True, "output_tokens": Constant(Tokens(9))}
+    keys: dict[str, Any] = {"tools": tools, "ignore_eos": True, "output_tokens": Constant(Tokens(9))}
     said = opened("prose", **keys).conversation(0, 0)
     assert said.exact_output
     assert said.results == {"weather": "rain", "t": ""}
