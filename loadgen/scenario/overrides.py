@@ -94,7 +94,7 @@ def from_options(
         "--base-url": base_url,
         "--api-key-env": api_key_env,
         "--concurrency": concurrency,
-        "--rate": rate,
+        "--rate": _toml_or_text(rate) if isinstance(rate, str) else rate,  # "5" is 5 a second
         "--requests": requests,
         "--duration": duration,
         "--warmup": warmup,

@@ -127,8 +127,11 @@ def read(kind: inspect.Type, value: Any, at: Key, r: Reading) -> Any:
 
 def _read_struct(kind: inspect.StructType, table: Any, at: Key, r: Reading) -> Any:
     if not isinstance(table, dict):
-        example = f"[{at[-1]}]" if len(at) == 1 else "{ key = value }"
-        return r.wrong_value(at, table, "is not a table", f"write {example}")
+        fields = [f for f in kind.fields if f.required] or kind.fields[:1]
+        keys = ", ".join(_example(f.encode_name, f.type).removeprefix("write ") for f in fields)
+        return r.wrong_value(
+            at, table, "is not a table", f"write {f'[{at[-1]}]' if len(at) == 1 else f'{{ {keys} }}'}"
+        )
     known = ([kind.tag_field] if kind.tag_field else []) + [f.encode_name for f in kind.fields]
     for name in table:
         if name not in known:
@@ -241,5 +244,5 @@ def _example(key: str, kind: inspect.Type) -> str:
         case inspect.CustomType(cls=cls):
             return f"write {key} = {_EXAMPLES_OF.get(cls, '..')}"
         case inspect.FloatType():
-            return f"write {key} = 0.5"
+            return f"write {key} = 90"
     return f'write {key} = "..."'

@@ -49,7 +49,8 @@ def check_load(v: dict[str, Any], at: Key, r: Reading) -> None:
                 r.wrong((*at, key), f"says nothing with {mode}", _remedy(key, mode, modes))
         _check_levels(v, mode, at, r)
         _check_end(v, mode, at, r)
-    _check_law(v, at, r)
+        if mode in ONLY_WITH["burstiness"]:
+            _check_law(v, at, r)
     if v.get("over_cap") == "drop" and v.get("max_in_flight", 0) is None:
         r.wrong((*at, "over_cap"), "needs a cap", "write max_in_flight = 200")
     for key in ("concurrency", "users", "max_in_flight"):
@@ -62,7 +63,8 @@ def check_load(v: dict[str, Any], at: Key, r: Reading) -> None:
 def _remedy(key: str, mode: Mode, modes: tuple[Mode, ...]) -> str:
     if key == "duration":
         return f"leave it out: {mode} are as long as they are"
-    return f"leave it out, or write {' or '.join(modes)} instead of {mode}"
+    others = f"{', '.join(modes[:-1])} or {modes[-1]}"
+    return f"leave it out, or write {others} instead of {mode}"
 
 
 def _mode_of_levels(v: dict[str, Any]) -> Mode:

@@ -182,7 +182,7 @@ def test_an_option_that_says_how_to_load_replaces_what_the_file_says(path: Path)
     load_of = options(path, rate="5/s").load
     assert (load_of.mode, load_of.rate_per_s, load_of.concurrency) == ("rate", 5.0, None)
     path.write_text(BURSTY)
-    load_of = options(path, rate=7).load
+    load_of = options(path, rate="7").load
     assert (load_of.rate_per_s, load_of.levels, load_of.arrivals) == (7.0, (), "gamma")
     load_of = options(path, concurrency=3).load
     assert load_of == Load(concurrency=3, ramp_ns=10**9, duration_ns=5 * 10**9)  # type: ignore[arg-type]

@@ -11,6 +11,12 @@ from loadgen.scenario.traffic import Mode
 from tests.scenario.written import LOAD, cases, lines_of, scenario
 
 LOADS = [
+    ('[load]\nduration = "5s"\nburstiness = 0.5', "load.burstiness: says nothing with concurrency"),
+    ('[load]\nduration = "5s"\nburst = 5', "load.burst: 5 is not a table; write { size = 100 }"),
+    (
+        '[load]\nduration = "5s"\none_at_a_time = true\nramp = "1s"',
+        "load.ramp: says nothing with one_at_a_time; leave it out, or write concurrency, users or rate",
+    ),
     ("[load]", "load: has neither duration nor requests: it would never end; write duration"),
     ("", "load: has neither duration nor requests"),
     ('[load]\nduration = "0s"', "load.duration: is zero"),
