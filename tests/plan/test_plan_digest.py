@@ -13,7 +13,7 @@ import pytest
 from loadgen.plan.plan import build
 from loadgen.scenario.lengths import Constant, Count, Duration, FilePath, Tokens
 from loadgen.scenario.model import ReportOptions, Scenario, SessionKey
-from loadgen.scenario.traffic import Level, Rate
+from loadgen.scenario.traffic import ErrorStop, Level, Rate, Share
 from tests import plans
 from tests.plans import MS, S, Said, plan_of, stage
 
@@ -60,6 +60,8 @@ DECISIVE: dict[str, Callable[[Scenario], Scenario]] = {
     "another rate": of_load(rate_per_s=Rate(20.25)),
     "law": of_load(rate_per_s=Rate(20.5), arrivals="constant"),
     "levels": of_load(levels=(Level(2),)),
+    "stop": of_load(stop_at_errors=ErrorStop(share=Share(0.1))),
+    "another stop": of_load(stop_at_errors=ErrorStop(share=Share(0.2))),
     "users": of_load(users=Count(3)),
     "one target less": lambda s: changed(s, targets=s.targets[:1]),
 }

@@ -153,6 +153,10 @@ def test_knots_of_a_ramp_and_of_levels() -> None:
     levels = plan_of(rate_per_s=1.0, levels=[10, 30], duration_ns=5 * S)
     assert levels.knots_ns.tolist() == [0, 5 * S, 5 * S, 10 * S]
     assert levels.knots_per_s.tolist() == [10, 10, 30, 30]
+    # a ramp longer than its level is done with it: the next begins where it says
+    steep = plan_of(rate_per_s=1.0, levels=[10, 30], duration_ns=S, ramp_ns=2 * S)
+    assert steep.knots_ns.tolist() == [0, S, S, 2 * S]
+    assert steep.knots_per_s.tolist() == [0, 10, 10, 20]
     day = plan_of(stages=(stage(S, 0, 10), stage(S, 5)), warmup_ns=S)
     assert day.knots_ns.tolist() == [0, S, 2 * S, 2 * S, 3 * S]
     assert day.knots_per_s.tolist() == [0, 0, 10, 5, 5]
