@@ -144,7 +144,7 @@ class _Part:
         """Return a session of a target."""
         said = self._source.conversation(session)
         first, *later = said.turns
-        if self._caps:
+        if self._caps and first.body is None:
             first = msgspec.structs.replace(first, asked_output_tokens=self._caps(session))
         if first.body is None:
             asked = first.asked_prompt_tokens
@@ -172,7 +172,7 @@ class _Part:
         return [
             msgspec.structs.replace(
                 turn,
-                asked_output_tokens=caps[i] if caps else turn.asked_output_tokens,
+                asked_output_tokens=caps[i] if caps and turn.body is None else turn.asked_output_tokens,
                 think_ns=times[i] if times else turn.think_ns,
             )
             for i, turn in enumerate(later)

@@ -7,10 +7,11 @@ from typing import Any, Literal
 import pytest
 
 from loadgen.errors import DataError
-from loadgen.scenario.lengths import FilePath
+from loadgen.scenario.lengths import Constant, FilePath, Tokens
 from loadgen.scenario.words import Workload
 from loadgen.workload.jsonl import JsonlPrompts
 from loadgen.workload.prompt import Conversation, Message
+from loadgen.workload.source import open_prompts
 
 History = Literal["answers", "recorded"]
 MS = 1_000_000
@@ -151,6 +152,16 @@ def test_a_body_is_given_as_it_is(tmp_path: Path, history: History) -> None:
     assert [(turn.messages, turn.asked_output_tokens) for turn in turns] == [([], 12)] * 2
 
 
+def test_a_scenario_changes_nothing_of_a_body(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(json.dumps({"body": BODY, "session_id": 1}) + "\n" for _ in range(2)))
+    workload = Workload(
+        source="jsonl", file=FilePath(path), salt="a1b2c3d4", system="Be brief.", output_tokens=Constant(Tokens(5))
+    )
+    for turn in open_prompts([workload], 7).conversation(0, 0).turns:
+        assert (turn.messages, turn.body, turn.asked_output_tokens) == ([], BODY, 12)
+
+
 TIMES: dict[str, tuple[list[Any], list[int]]] = {
     "seconds": ([5, 5, 5.25, 7.000001], [0, 0, 250 * MS, 2_000 * MS + 1000]),
     "since 1970": ([1_700_000_000, 1_700_000_000.5], [0, 500 * MS]),
@@ -188,7 +199,17 @@ def test_no_times_no_arrivals(tmp_path: Path) -> None:
     assert read(tmp_path, {"prompt": "a"}).arrivals_ns is None
 
 
-WRONG_TIMES: dict[str, tuple[list[Any], str]] = {
+WRONG_def test_a_scenario_changes_nothing_of_a_body(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(json.dumps({"body": BODY, "session_id": 1}) + "\n" for _ in range(2)))
+    workload = Workload(
+        source="jsonl", file=FilePath(path), salt="a1b2c3d4", system="Be brief.", output_tokens=Constant(Tokens(5))
+    )
+    for turn in open_prompts([workload], 7).conversation(0, 0).turns:
+        assert (turn.messages, turn.body, turn.asked_output_tokens) == ([], BODY, 12)
+
+
+TIMES: dict[str, tuple[list[Any], str]] = {
     "out of order": ([3, 4, 2.5], r":3: begins 1.5 s before the session above it; sort the file by time"),
     "one missing": ([3, None], ":2: has no `timestamp`, but lines above have one"),
     "one given": ([None, 3], ":2: has a `timestamp`, but lines above have none"),
