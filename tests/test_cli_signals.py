@@ -79,6 +79,22 @@ def test_once_drains(tmp_path: Path, number: signal.Signals) -> None:
     assert any("interrupted by the user" in reason for reason in reasons(report))
 
 
+def test_once_drops_what_waits_for_the_cap(tmp_path: Path) -> None:
+    """Of an open loop: planned up to then = sent + dropped."""
+    with Endpoint(lambda _: stream(2, first_s=0.2)) as endpoint:
+        load = {"rate": "50/s", "duration": "30s", "grace": "20s", "max_in_flight": 2}
+        path = scenario(tmp_path, target("a", endpoint.base_url), load=load)
+        with running(tmp_path, path) as process:
+            wait_for(lambda: len(endpoint.asked) > 8, "requests")
+            process.send_signal(signal.SIGINT)
+            _, err = end_of(process)
+    assert process.returncode == 130, err
+    report = check_sums(only_run(tmp_path / "out"))
+    arrivals = report["instrument"]["arrivals"]
+    assert report["targets"][0]["requests"]["dropped"] == arrivals["dropped"] > 10
+    assert arrivals["planned"] == arrivals["sent"] + arrivals["dropped"]
+
+
 def test_twice_cuts_off(tmp_path: Path) -> None:
     def answer(asked: Asked) -> AsyncIterator[bytes]:
         return stream(2) if asked.number < 5 else silence()

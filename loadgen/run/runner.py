@@ -220,6 +220,8 @@ class Runner:
             for client in self.clients:
                 client.cut(self._cut or _CUT_GRACE)
             await _first(work, self._cut_now.wait(), 0.05)
+        if isinstance(self.loop, OpenLoop):
+            self.loop.cut()  # an interruption leaves those in line where they are: count them too
         work.result()  # a bug in a session is raised here
 
     def _reason(self, done: bool) -> str:
