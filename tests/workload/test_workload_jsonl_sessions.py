@@ -156,7 +156,11 @@ def test_a_scenario_changes_nothing_of_a_body(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text("".join(json.dumps({"body": BODY, "session_id": 1}) + "\n" for _ in range(2)))
     workload = Workload(
-        source="jsonl", file=FilePath(path), salt="a1b2c3d4", system="Be brief.", output_tokens=Constant(Tokens(5))
+        source="jsonl",
+        file=FilePath(path),
+        salt="a1b2c3d4",
+        system="Be brief.",
+        output_tokens=Constant(Tokens(5)),
     )
     for turn in open_prompts([workload], 7).conversation(0, 0).turns:
         assert (turn.messages, turn.body, turn.asked_output_tokens) == ([], BODY, 12)
@@ -199,17 +203,7 @@ def test_no_times_no_arrivals(tmp_path: Path) -> None:
     assert read(tmp_path, {"prompt": "a"}).arrivals_ns is None
 
 
-WRONG_def test_a_scenario_changes_nothing_of_a_body(tmp_path: Path) -> None:
-    path = tmp_path / "prompts.jsonl"
-    path.write_text("".join(json.dumps({"body": BODY, "session_id": 1}) + "\n" for _ in range(2)))
-    workload = Workload(
-        source="jsonl", file=FilePath(path), salt="a1b2c3d4", system="Be brief.", output_tokens=Constant(Tokens(5))
-    )
-    for turn in open_prompts([workload], 7).conversation(0, 0).turns:
-        assert (turn.messages, turn.body, turn.asked_output_tokens) == ([], BODY, 12)
-
-
-TIMES: dict[str, tuple[list[Any], str]] = {
+WRONG_TIMES: dict[str, tuple[list[Any], str]] = {
     "out of order": ([3, 4, 2.5], r":3: begins 1.5 s before the session above it; sort the file by time"),
     "one missing": ([3, None], ":2: has no `timestamp`, but lines above have one"),
     "one given": ([None, 3], ":2: has a `timestamp`, but lines above have none"),
