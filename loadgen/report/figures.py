@@ -143,11 +143,11 @@ def extremes(target: TargetReport) -> dict[str, tuple[Cell, ...]]:
 def alerts(report: Report) -> list[tuple[str, str]]:
     """What has to be said loudly before any figure: (word, sentence)."""
     found = []
-    simulated = [t.name for t in report.targets if t.simulated]
+    simulated = [t.target or t.name for t in report.targets if t.simulated]
     if report.run.simulated:
         who = "" if len(simulated) == len(report.targets) else f"{_names(simulated)}: "
         found.append(("SIMULATED", f"{who}the built-in simulator answered, not a model"))
-    insecure = [t.name for t in report.targets if t.insecure]
+    insecure = [t.target or t.name for t in report.targets if t.insecure]
     if insecure:
         found.append(("INSECURE", f"{_names(insecure)}: the server's certificate was not checked"))
     if not report.run.complete:
@@ -171,7 +171,8 @@ def footnotes(report: Report) -> list[str]:
             note += f": p99 of {fewest:,} is the maximum"
         notes.append(note)
     counted = [t for t in report.targets if t.tokens.source not in (None, "usage")]
-    return notes + [f"{clean(t.name)}: {_token_source(t)}" for t in counted]
+    # where levels say the same it is said once
+    return notes + list(dict.fromkeys(f"{clean(t.target or t.name)}: {_token_source(t)}" for t in counted))
 
 
 def legend(report: Report) -> str:
@@ -221,7 +222,7 @@ def _token_source(target: TargetReport) -> str:
 
 
 def _names(names: Sequence[str]) -> str:
-    return ", ".join(clean(name) for name in names)
+    return ", ".join(clean(name) for name in dict.fromkeys(names))
 
 
 def _failed(target: TargetReport) -> Cell:

@@ -104,9 +104,9 @@ def _circumstances(report: Report) -> Iterator[str]:
     yield ""
     yield from _row(["target", "model", "endpoint", "base URL"])
     yield from _row(["---"] * 4)
-    for t in report.targets:
+    for name, t in {t.target or t.name: t for t in report.targets}.items():
         said = ("SIMULATED",) * t.simulated + ("INSECURE",) * t.insecure
-        yield from _row([_text(t.name), _code(t.model), t.endpoint, " ".join([_code(t.base_url), *said])])
+        yield from _row([_text(name), _code(t.model), t.endpoint, " ".join([_code(t.base_url), *said])])
     yield ""
     yield "## Instrument"
     yield ""

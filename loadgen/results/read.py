@@ -285,6 +285,7 @@ class _GlanceRequests(msgspec.Struct):
 
 class _GlanceTarget(msgspec.Struct):
     name: str
+    target: str = ""
     requests: _GlanceRequests | None = None
 
 
@@ -307,7 +308,7 @@ def _summary(folder: Path) -> RunSummary:
         path=str(folder),
         latest=latest.is_dir() and latest.resolve() == folder.resolve(),
         started_at=glance.run.started_at if glance else "",
-        targets=tuple(t.name for t in targets),
+        targets=tuple(dict.fromkeys(t.target or t.name for t in targets)),
         simulated=glance.run.simulated if glance else False,
         verdict=glance.verdict.state if glance else "incomplete",
         requests=sum(sent) if sent else None,

@@ -64,6 +64,16 @@ def test_levels_of_several_targets_are_named_and_open_loops_show_what_was_offere
     assert "| b @ 16 | 80.0 | 80.0 |" in to_markdown(report)
 
 
+def test_what_is_true_of_a_target_is_not_repeated_for_its_levels(invent: Any) -> None:
+    report = at_levels(invent, ("a", "b"), simulated=True)
+    by_events = Tokens(0, 0, 0, 9, "events", {"events": 9})
+    made = [msgspec.structs.replace(t, tokens=by_events, simulated=True) for t in report.targets[:2]]
+    text = to_markdown(msgspec.structs.replace(report, targets=(*made, *report.targets[2:])))
+    assert "**SIMULATED** a: the built-in simulator" in text
+    assert text.count("a: the server reports no usage") == 1
+    assert len([line for line in text.splitlines() if "https://llm.example.com/v1" in line]) == 2
+
+
 def test_no_levels_no_table(invent: Any) -> None:
     assert levels(invent.report(invent.target())) is None
     assert groups(invent.report(invent.target())) is None
