@@ -36,10 +36,13 @@ class ClosedLoop:
         if plan.mode == "one_at_a_time":
             await self._in_turns()
             return
-        starts = zip(plan.when_ns.tolist(), plan.until_ns.tolist(), plan.target.tolist(), strict=True)
+        intervals: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        when_ns, until_ns = plan.when_ns.tolist(), plan.until_ns.tolist()
+        for i, key in enumerate(zip(plan.target.tolist(), plan.place.tolist(), strict=True)):
+            intervals.setdefault(key, []).append((when_ns[i], until_ns[i]))
         async with asyncio.TaskGroup() as group:
-            for start in starts:
-                group.create_task(self._place(group, *start))
+            for (target, _), times in intervals.items():
+                group.create_task(self._place(group, target, times))
 
     def stop(self) -> None:
         """No session begins any more: places that wait for one that thinks may end."""
@@ -62,7 +65,16 @@ class ClosedLoop:
                 else:
                     free_ns = await self._hold(session, target, free_ns)
 
-    async def _place(self, group: asyncio.TaskGroup, when_ns: int, until_ns: int, target: int) -> None:
+    async def _place(self, group: asyncio.TaskGroup, target: int, times: list[tuple[int, int]]) -> None:
+        """Carry out a place in the intervals in which it is there."""
+        free_ns = 0
+        for when_ns, until_ns in times:  # a session may outlive the levels without its place
+            free_ns = await self._interval(group, target, max(when_ns, free_ns), until_ns)
+        if len(self._stage.ran_out) == self._stage.plan.targets:
+            self._stage.starts.release()  # places still to begin would find nothing to send
+
+    async def _interval(self, group: asyncio.TaskGroup, target: int, when_ns: int, until_ns: int) -> int:
+        """Hold one session after the other; return when the last has ended."""
         stage = self._stage
         await stage.starts.until(stage.epoch_ns + when_ns)
         free_ns = when_ns
@@ -85,8 +97,7 @@ class ClosedLoop:
                 free_ns = later_ns
             else:
                 break
-        if len(stage.ran_out) == stage.plan.targets:
-            stage.starts.release()  # places still to begin would find nothing to send
+        return free_ns
 
     def _session(self, target: int, free_ns: int) -> Session | None:
         begun = self._stage.next_session(target, free_ns)

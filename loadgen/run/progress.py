@@ -143,7 +143,8 @@ class Progress:
         recorders = runner.level_recorders()
         if self._level != runner.level:
             self._level = runner.level
-            self._last = (runner.elapsed_ns, [0] * len(recorders), [0] * len(recorders))
+            began_ns = runner.plan.levels[self._level].start_ns
+            self._last = (began_ns, [0] * len(recorders), [0] * len(recorders))
         ok = [sum(o["ok"] for o in r.outcomes.values()) for r in recorders]
         tokens = [r.output_tokens for r in recorders]
         now = runner.elapsed_ns
