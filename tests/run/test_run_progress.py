@@ -34,6 +34,22 @@ def test_lines_of_many_targets_come_whole(
     assert re.fullmatch(r"  errors: \d+ http_error", errors)
 
 
+def test_rates_of_a_level_that_has_just_begun_to_be_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 1)
+    with Endpoint(lambda _: stream(2, gap_s=0.05)) as endpoint:
+        load_keys = {"levels": [1, 2], "duration": "700ms"}
+        path = write_scenario(tmp_path, target("a", endpoint.base_url), load=load_keys)
+        run(load(path), RunOptions(tmp_path / "out", probe=False, progress="lines"))
+    (line,) = capfd.readouterr().err.splitlines()
+    told = re.fullmatch(r"1 s measuring at 2: a: .* ([\d.]+) requests/s, ([\d.]+) tokens/s, .*", line)
+    assert told
+    # two places, 50 ms an answer, at most 0.7 s
+    assert float(told[1]) <= 2 / 0.05
+    assert float(told[2]) <= 4 * 2 / 0.05
+
+
 def test_a_reader_that_stalls_stops_nothing() -> None:
     """What a full pipe does not take is dropped, messages apart; nobody waits for it."""
     read, write = os.pipe()
