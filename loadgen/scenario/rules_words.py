@@ -36,6 +36,7 @@ _SOURCES: Final[dict[Source, _Facts]] = {
     "azure": _Facts("azure.csv", timed=True, caps=True),
     "burstgpt": _Facts("burstgpt.csv", timed=True, caps=True),
 }
+_MOST_TURNS: Final = 1_000
 TIMED: Final = tuple(name for name, facts in _SOURCES.items() if facts.timed)
 
 
@@ -91,6 +92,10 @@ def _check_conversation(v: dict[str, Any], source: Source, at: Key, r: Reading) 
     if v.get("turns") is not None and not (facts.made or source == "prompts"):
         what = f'can\'t be had from source = "{source}": its conversations are as long as they are'
         r.wrong((*at, "turns"), what, f"leave it out, or use one of {_names('made')}, prompts")
+    elif (lengths := v.get("turns")) is not None:
+        named = [getattr(lengths, key, None) or 0 for key in ("value", "max", "mean", "p95")]
+        if max(*named, *getattr(lengths, "values", ())) > _MOST_TURNS:
+            r.wrong((*at, "turns"), "are more than any conversation has", f"write at most {_MOST_TURNS:,}")
     if v.get("history") == "recorded" and not facts.recorded:
         what = f'needs recorded answers, and source = "{source}" has none'
         r.wrong((*at, "history"), what, f"leave it out, or use one of {_names('recorded')}")

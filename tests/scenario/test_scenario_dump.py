@@ -115,7 +115,7 @@ made = st.builds(
     shared_prefix=st.none() | st.builds(SharedPrefix, prefixes=counts, tokens=tokens),
     salt=st.booleans() | some,
     too_long=st.sampled_from(["skip", "clip", "fail"]),
-    turns=lengths,
+    turns=st.integers(1, 1000).map(Tokens).map(Constant),
     think_time=st.none() | times,
     tools=st.lists(tools, max_size=2, unique_by=lambda t: t.name).map(tuple),
     chars_per_token=st.none() | st.floats(0.1, 9),

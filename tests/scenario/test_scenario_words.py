@@ -60,6 +60,15 @@ WORKLOADS = [
     ('prompts = ["a"]', 'workload.prompts: is not read by source = "code"; write source = "prompts"'),
     ('source = "prompts"\nprompts = ["a"]\nprompt_tokens = 5', "workload.prompt_tokens: can't be had from"),
     ('source = "jsonl"\nfile = "s.toml"\nturns = 2', 'workload.turns: can\'t be had from source = "jsonl"'),
+    ("turns = 1001", "workload.turns: are more than any conversation has; write at most 1,000"),
+    (
+        'turns = { kind = "empirical", values = [1, "2k"] }',
+        "workload.turns: are more than any conversation has",
+    ),
+    (
+        'turns = { kind = "uniform", min = 1, max = 5000 }',
+        "workload.turns: are more than any conversation has",
+    ),
     ('history = "recorded"', "workload.history: needs recorded answers"),
     ('think_time = "2s"', "workload.think_time: is between turns"),
     ("turns = 2\nthink_time = 2", 'workload.think_time: 2 has no unit; write it like "2s"'),
