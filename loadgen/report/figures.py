@@ -120,6 +120,7 @@ def _sessions(targets: Sequence[TargetReport]) -> list[Line]:
 def distributions(targets: Sequence[TargetReport]) -> list[list[Line]]:
     """One list of lines a metric: every percentile shown of it, for each target."""
     blocks = []
+    dropped = any(t.requests.dropped for t in targets)
     for shown in _DISTRIBUTIONS:
         dists = [t.metrics.get(shown.key, Dist(count=0)) for t in targets]
         if not any(d.count for d in dists) and shown.key != "ttft_ms":
@@ -127,7 +128,9 @@ def distributions(targets: Sequence[TargetReport]) -> list[list[Line]]:
         blocks.append(
             [Line(shown.label, p, tuple(_percentile(d, p) for d in dists)) for p in shown.percentiles]
         )
-        if shown.with_failures and any(_failures_matter(d) for d in dists):
+        # a dropped arrival has no time of its own but the planned one: only there it can be seen
+        told = shown.with_failures or (shown.key.endswith("from_plan_ms") and dropped)
+        if told and any(_failures_matter(d) for d in dists):
             blocks.append(
                 [Line(WITH_FAILURES, p, tuple(_with_failures(d, p) for d in dists), True) for p in _BOUNDED]
             )

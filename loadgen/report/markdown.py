@@ -58,15 +58,15 @@ def _figures(report: Report) -> Iterator[str]:
         for i, line in enumerate(block):
             yield from _figure_row(line if i == 0 else line._replace(label="", indent=False))
     yield ""
+    for note in (*sentences(report), *footnotes(report), legend(report)):
+        yield _text(note)
+        yield ""
     for title, grid in (("Levels", levels(report)), ("Tasks and turns", groups(report))):
         if grid is not None:
             yield from (f"## {title}", "", *_row(grid.heads), *_row(["---", *["---:"] * len(grid.heads[1:])]))
             for row in grid.rows:
                 yield from _row([_text(cell) for cell in row])
             yield ""
-    for note in (*sentences(report), *footnotes(report), legend(report)):
-        yield _text(note)
-        yield ""
 
 
 def _name(target: TargetReport) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from loadgen.report.markdown import to_markdown
 from loadgen.report.said import groups, levels, sentences
 from loadgen.report.table import print_report
-from loadgen.results.model import GroupReport, Report, Sessions, Tokens
+from loadgen.results.model import Above, GroupReport, Report, Sessions, Tokens, WithFailures
 
 
 def show(report: Report, width: int = 80) -> str:
@@ -114,6 +114,20 @@ def test_an_open_loop_shows_offered_delivered_and_achieved(invent: Any) -> None:
         "achieved requests/s 50.0",
     ]
     assert "delivered" not in show(invent.report(target))
+
+
+def test_dropped_arrivals_show_in_the_times_from_plan(invent: Any) -> None:
+    target = invent.target()
+    found = WithFailures(1300, 210.0, Above(1200.0), Above(1200.0))
+    from_plan = msgspec.structs.replace(target.metrics["ttft_from_plan_ms"], with_failures=found)
+    target = msgspec.structs.replace(target, metrics=target.metrics | {"ttft_from_plan_ms": from_plan})
+    shown = "with failures 210 > 1,200 > 1,200"
+    assert shown not in folded(show(invent.report(target), 100))
+    dropped = msgspec.structs.replace(target, requests=invent.requests(1000, dropped=300))
+    text = folded(show(invent.report(dropped), 100))
+    at = text.index(shown)
+    assert text[at - 1].startswith("TTFT from plan")
+    assert "dropped 300" in text
 
 
 def lengths(invent: Any, *, asked: float, got: float, share: float, known: int = 1000) -> dict[str, Any]:
