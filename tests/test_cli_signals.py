@@ -177,6 +177,20 @@ def test_in_the_warm_up(tmp_path: Path) -> None:
     assert report["verdict"]["state"] == "invalid"
 
 
+def test_what_a_cap_dropped_survives_a_kill(tmp_path: Path) -> None:
+    """No sample has it: run.json is kept up with it."""
+    with Endpoint(lambda _: stream(2, first_s=0.2)) as endpoint:
+        load = {"rate": "200/s", "duration": "30s", "max_in_flight": 2, "over_cap": "drop"}
+        path = scenario(tmp_path, target("a", endpoint.base_url), load=load)
+        with running(tmp_path, path) as process:
+            wait_for(lambda: len(endpoint.asked) > 30, "three seconds of requests")
+            process.kill()
+    done = loadgen("report", only_run(tmp_path / "out"), "--json")
+    assert done.returncode == 0, done.stderr
+    # of about 190 a second
+    assert json.loads(done.stdout)["targets"][0]["requests"]["dropped"] > 300
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the child is found in /proc")
 def test_killed(tmp_path: Path) -> None:
     """samples.jsonl stays readable, the simulator goes too, and the report can still be made."""

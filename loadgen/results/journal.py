@@ -38,7 +38,7 @@ class Journal:
         self._written = {name: np.zeros(r.counts.shape, np.int64) for name, r in recorder.targets.items()}
         self._since_ns = [0] * len(self._rows)
         self._seen = [0] * len(self._rows)
-        self._turn = 0
+        self._turn = self._dropped = 0
         folder.append_hlog(self._hlog.head())
 
     def record(self, sample: Sample, timeline: Timeline) -> None:
@@ -50,8 +50,8 @@ class Journal:
         """Do what is due at this tick of the loop; now_ns: offset from the epoch."""
         if ticks % _ROW_EVERY_TICKS == 0:
             self._write_next(now_ns)
-        if ticks % _HEADER_EVERY_TICKS == 1:  # the first one at once: a killed run needs it
-            self._folder.write_header(self._header())
+        if ticks % _HEADER_EVERY_TICKS == 1 or (ticks % _FLUSH_EVERY_TICKS == 0 and self._dropped_since()):
+            self._folder.write_header(self._header())  # the first one at once: a killed run needs it
         if ticks % _FLUSH_EVERY_TICKS == 0:
             self._folder.flush()
 
@@ -61,6 +61,11 @@ class Journal:
             self._write_row(i, now_ns)
         self._folder.write_header(self._header())
         self._folder.flush()
+
+    def _dropped_since(self) -> bool:
+        """Whether a cap has dropped arrivals since it was last asked: no sample has them."""
+        before, self._dropped = self._dropped, sum(r.dropped for r in self._recorder.targets.values())
+        return self._dropped != before
 
     def _write_next(self, now_ns: int) -> None:
         """Write the next row of a target that had an answer since; levels that are over cost nothing."""
