@@ -57,9 +57,10 @@ def test_users_keep_their_place_while_they_think(tmp_path: Path, simulated: bool
     assert sorted(sessions) == [*range(len(sessions))]
     assert all([s["turn"] for s in turns] == [0, 1, 2] for turns in sessions.values())
     assert all([s["last_turn"] for s in turns] == [False, False, True] for turns in sessions.values())
-    # a user's next conversation is meant to begin when the last one has ended
-    ends = {end for _, end in spans(done, "a")}
+    # a user thinks before the next conversation too
+    ends = {end + 150 * MS for _, end in spans(done, "a")}
     assert all(begin in ends for begin, _ in spans(done, "a") if begin)
+    assert len(sessions) > 3
 
 
 def test_places_are_free_while_a_session_thinks(tmp_path: Path) -> None:

@@ -107,9 +107,13 @@ class ClosedLoop:
         """Run a session in its place; return when the place is free again."""
         stage = self._stage
         done_ns = await session.run(free_ns, self._waiting)
+        # a user thinks before the next conversation too
+        pause_ns = session.said.pause_ns if stage.plan.mode == "users" else 0
         if stage.clients[target].unreachable:
             # a dead server is not to be called by each of hundreds of places thousands of times a second
-            done_ns += PAUSE_NS
+            pause_ns = max(pause_ns, PAUSE_NS)
+        if pause_ns:
+            done_ns += pause_ns
             await stage.starts.until(stage.epoch_ns + done_ns)
         return done_ns
 
