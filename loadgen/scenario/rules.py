@@ -17,9 +17,9 @@ from loadgen.scenario.rules_load import (
     check_until,
 )
 from loadgen.scenario.rules_target import check_session, check_target, check_timeouts, check_variable
-from loadgen.scenario.rules_words import TIMED, check_thinking, check_workload
+from loadgen.scenario.rules_words import TIMED, check_prefix, check_thinking, check_workload
 from loadgen.scenario.traffic import Burst, ErrorStop, Load, Stage, Trace, Until
-from loadgen.scenario.words import Workload
+from loadgen.scenario.words import SharedPrefix, Workload
 
 
 def _check_scenario(v: dict[str, Any], at: Key, r: Reading) -> None:
@@ -52,6 +52,7 @@ RULES: Final[dict[type, Rule]] = {
     SessionKey: check_session,
     Timeouts: check_timeouts,
     Workload: check_workload,
+    SharedPrefix: check_prefix,
     Load: check_load,
     Stage: check_stage,
     Burst: check_burst,

@@ -37,6 +37,7 @@ _SOURCES: Final[dict[Source, _Facts]] = {
     "burstgpt": _Facts("burstgpt.csv", timed=True, caps=True),
 }
 _MOST_TURNS: Final = 1_000
+_MOST_SHARED_TOKENS: Final = 50_000_000  # some 220 MB of text
 TIMED: Final = tuple(name for name, facts in _SOURCES.items() if facts.timed)
 
 
@@ -64,6 +65,14 @@ def check_workload(v: dict[str, Any], at: Key, r: Reading) -> None:
         if name in names[:i]:
             what = f"is the name of tools[{names.index(name)}] too"
             r.wrong_value((*at, "tools", i, "name"), name, what, "give each tool a name of its own")
+
+
+def check_prefix(v: dict[str, Any], at: Key, r: Reading) -> None:
+    """See that the shared texts fit in memory: they are made before the run."""
+    tokens = v.get("prefixes", 0) * v.get("tokens", 0)
+    if tokens > _MOST_SHARED_TOKENS:
+        remedy = f"write fewer or shorter ones, of at most {_MOST_SHARED_TOKENS:,} in all"
+        r.wrong(at, f"has {tokens:,} tokens, which are held in memory", remedy)
 
 
 def _check_words(v: dict[str, Any], source: Source, at: Key, r: Reading) -> None:

@@ -112,7 +112,10 @@ made = st.builds(
     prompt_tokens=st.none() | lengths,
     output_tokens=lengths,
     ignore_eos=st.booleans(),
-    shared_prefix=st.none() | st.builds(SharedPrefix, prefixes=counts, tokens=tokens),
+    shared_prefix=st.none()
+    | st.builds(
+        SharedPrefix, prefixes=st.integers(1, 500).map(Count), tokens=st.integers(1, 100_000).map(Tokens)
+    ),
     salt=st.booleans() | some,
     too_long=st.sampled_from(["skip", "clip", "fail"]),
     turns=st.integers(1, 1000).map(Tokens).map(Constant),

@@ -95,6 +95,10 @@ WORKLOADS = [
         'tokenizer = "s.toml"\nchars_per_token = 4',
         "workload.chars_per_token: is what text is cut by, and so is",
     ),
+    (
+        'shared_prefix = { prefixes = "1M", tokens = "3k" }',
+        "workload.shared_prefix: has 3,000,000,000 tokens, which are held in memory; write fewer",
+    ),
     ("shared_prefix = { prefixes = 0, tokens = 5 }", "workload.shared_prefix.prefixes: 0 is out of range"),
     ("shared_prefix = { prefixes = 2 }", "workload.shared_prefix.tokens: is missing; write tokens = 220"),
     (
