@@ -12,7 +12,7 @@ from loadgen.report.chart import chart
 from loadgen.run.limits import most_connections
 from loadgen.scenario.model import FromEnv, Scenario, Target
 from loadgen.units import format_duration
-from loadgen.workload.prompt import Prompts
+from loadgen.workload.prompt import Conversation, Prompts, Turn
 
 _LOOKED_AT: Final = 1_000
 
@@ -173,9 +173,7 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
         yield f"  tasks            {shares}"
     if len(turns) > len(looked_at):
         yield f"  turns            {_spread([len(said.turns) for said in looked_at])}"
-    chars = [
-        sum(len(str(m.get("content") or "")) for m in turn.messages) for turn in turns if turn.body is None
-    ]
+    chars = [_chars(turn) for turn in turns if turn.body is None]
     if chars:
         yield f"  characters       {_spread(chars)}"
     asked = [turn.asked_prompt_tokens for turn in turns if turn.asked_prompt_tokens is not None]
@@ -188,9 +186,7 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
         else "  answer           as long as the model likes"
     )
     if looked_at and (planned := _planned(plan)):
-        scale = planned / len(looked_at)
-        sums = ((asked, "prompt tokens asked for"), (caps, "of answers at most"))
-        told = [f"{sum(tokens) * scale:,.0f} {what}" for tokens, what in sums if tokens]
+        told = list(_sums(looked_at, planned / len(looked_at)))
         if told:
             yield f"  in all about     {', '.join(told)}"
     if any(prompts.set_aside.values()):
@@ -198,6 +194,31 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
     unsalted = [w for w in scenario.workloads if not w.salt]
     salted = "none: a cache may serve" if unsalted else "every prompt begins with a mark of its own"
     yield f"  salt             {salted}"
+
+
+def _sums(looked_at: list[Conversation], scale: float) -> Iterator[str]:
+    """Yield what all sessions come to: requests, tokens of prompts and of answers."""
+    turns = [turn for said in looked_at for turn in said.turns]
+    known = [(turn.asked_prompt_tokens, _chars(turn)) for turn in turns if turn.asked_prompt_tokens]
+    if len(turns) > len(looked_at):
+        yield f"{len(turns) * scale:,.0f} requests (later turns repeat the earlier)"
+    if known:
+        tokens_per_char = sum(asked for asked, _ in known) / max(1, sum(chars for _, chars in known))
+        total = 0.0
+        for said in looked_at:
+            history = 0.0
+            for turn in said.turns:
+                prompt = turn.asked_prompt_tokens or history + _chars(turn) * tokens_per_char
+                total += prompt
+                history = prompt + (turn.asked_output_tokens or 0)
+        yield f"{total * scale:,.0f} prompt tokens asked for"
+    caps = [turn.asked_output_tokens for turn in turns if turn.asked_output_tokens is not None]
+    if caps:
+        yield f"{sum(caps) * scale:,.0f} of answers at most"
+
+
+def _chars(turn: Turn) -> int:
+    return sum(len(str(m.get("content") or "")) for m in turn.messages)
 
 
 def _sessions(plan: Plan, prompts: Prompts) -> list[int]:
