@@ -1,0 +1,104 @@
+"""What `loadgen check` says of every way to load."""
+
+from pathlib import Path
+
+import pytest
+
+from loadgen.plan.plan import build
+from loadgen.report.preview import preview
+from loadgen.scenario.load import load as read
+from loadgen.workload.source import decide_salt, open_prompts
+
+HEAD = """
+name = "s"
+[[targets]]
+name = "a"
+model = "m"
+[[targets]]
+name = "b"
+model = "m"
+"""
+TWO = """
+[[workload]]
+source = "prompts"
+prompts = ["Say one.", "Say two."]
+task = "short"
+output_tokens = 10
+turns = 3
+[[workload]]
+source = "synthetic"
+prompt_tokens = 100
+output_tokens = 10
+weight = 3
+"""
+
+
+EARLY = """
+concurrency = 4
+duration = "10s"
+stop_at_errors = { share = "20%" }
+until = [{ metric = "ttft", percentile = 99, relative = "5%" }]
+"""
+
+
+def said(tmp_path: Path, load: str, workload: str = "") -> str:
+    path = tmp_path / "s.toml"
+    path.write_text(f"{HEAD}[load]\n{load}\n{workload}")
+    scenario = read(path)
+    prompts = open_prompts([decide_salt(w) for w in scenario.workloads], scenario.seed)
+    return preview(scenario, build(scenario, prompts), prompts)
+
+
+@pytest.mark.parametrize(
+    ("load", "told"),
+    [
+        (
+            'users = 5\nduration = "30s"',
+            ["5 users for each target, each one conversation after the other", "up to 10 at a time in all"],
+        ),
+        ('one_at_a_time = true\nduration = "30s"', ["one request at a time, the targets in turn"]),
+        (
+            'rate = "50/s"\nwarmup = "2s"\nduration = "10s"\narrivals = "constant"',
+            [
+                "50 sessions a second for each target (open loop, constant",
+                "500 planned for the window, 100 before",
+            ],
+        ),
+        (
+            'rate = "50/s"\nduration = "1m"\narrivals = "gamma"\nburstiness = 0.5',
+            ["gamma arrivals of burstiness 0.5", "as many as the answers need"],
+        ),
+        (
+            'stages = [{ time = "10s", from = "0/s", to = "20/s" }, { time = "5s", from = "20/s" }]',
+            ["2 stages of rates for each target", "ends after the last stage", "at most 45s"],
+        ),
+        (
+            'burst = { size = 50, every = "10s" }\nduration = "30s"\nmax_in_flight = 20\nover_cap = "drop"',
+            ["50 sessions at once for each target, again every 10s", "20 requests under way for each target"],
+        ),
+        (
+            'levels = ["10/s", "40/s"]\nrate = "10/s"\nduration = "10s"',
+            ["10 to 40 sessions a second", "levels       10/s, 40/s, one after the other"],
+        ),
+        (
+            EARLY,
+            ["or once ttft p99 is known within 5 %", "or once 20.0% of 10s failed"],
+        ),
+    ],
+    ids=["users", "one at a time", "rate", "gamma", "stages", "burst", "levels", "ends"],
+)
+def test_every_way_to_load_is_told_and_drawn(tmp_path: Path, load: str, told: list[str]) -> None:
+    text = said(tmp_path, load)
+    for part in told:
+        assert part in text
+    assert "━ window" in text
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_tasks_and_turns_of_a_mixture(tmp_path: Path) -> None:
+    text = said(tmp_path, 'rate = "100/s"\narrivals = "constant"\nduration = "10s"', TWO)
+    assert "prompts, synthetic; of 1,000 sessions looked at" in text
+    tasks = next(line.split() for line in text.splitlines() if line.startswith("  tasks"))
+    assert tasks[1::2] == ["completion", "short"]
+    assert abs(int(tasks[2].strip("%,")) - 75) < 5
+    assert "turns            1 to 3" in text
