@@ -163,7 +163,7 @@ PROMPTS = {
     "empty": (b"", "prompts.jsonl: holds no prompt"),
     "broken": (b'{"prompt": "a"}\n{"prompt": \n', "prompts.jsonl:2: is not JSON"),
     "not an object": (b'{"prompt": "a"}\n\n[1]\n', "prompts.jsonl:3: is a list, not an object"),
-    "misspelt": (b'{"promt": "a"}\n', "prompts.jsonl:1: has neither `prompt` nor `messages`; did you mean"),
+    "misspelt": (b'{"promt": "a"}\n', "prompts.jsonl:1: has none of `prompt`, `messages`, `body`; did you mean"),
 }
 
 
@@ -286,13 +286,13 @@ def _with_key(asked: Asked) -> str:
 
 
 REFUSALS: dict[str, tuple[Answer, str]] = {
-    "401": (lambda _: refusal(401, "Incorrect API key provided."), "HTTP 401: Incorrect API key provided."),
+    "401": (lambda _: refusal(401, "Incorrect API key provided."), "HTTP 401: Incorrect API key provided"),
     "401 that repeats the key": (lambda a: refusal(401, f"Bad {_with_key(a)}"), "HTTP 401: Bad Bearer ***"),
     "404": (
         lambda _: refusal(404, "The model 'm' does not exist."),
-        "HTTP 404: The model 'm' does not exist.",
+        "HTTP 404: The model 'm' does not exist",
     ),
-    "429": (lambda _: refusal(429, "Quota exceeded."), "HTTP 429: Quota exceeded."),
+    "429": (lambda _: refusal(429, "Quota exceeded."), "HTTP 429: Quota exceeded"),
     "error over several lines": (lambda _: refusal(400, "one\ntwo"), "HTTP 400: one two"),
     "not HTTP": (lambda _: raw(b"SSH-2.0-OpenSSH_9.6\r\n"), "not HTTP/1.1"),
     "hangs up": (lambda _: raw(b""), "the server closed the connection before it answered"),
