@@ -105,7 +105,6 @@ class _Part:
     def __init__(self, workload: Workload, number: int, seed: int, context: int | None) -> None:
         self._caps, self._later_caps = _caps(workload, seed)
         self._think, self._pause = _thinking(workload, seed)
-        self._recorded = workload.history == "recorded"
         self._exact_output = workload.ignore_eos
         self._tools = definitions(workload)
         self._results = {tool.name: tool.result for tool in workload.tools}
@@ -154,8 +153,6 @@ class _Part:
                 asked_prompt_tokens=None if asked is None else asked + self._adds,
             )
         turns = (first, *self._answered(session, later)) if later else (first,)
-        if not self._recorded:
-            turns = tuple(t if t.answer is None else msgspec.structs.replace(t, answer=None) for t in turns)
         return msgspec.structs.replace(
             said,
             turns=turns,

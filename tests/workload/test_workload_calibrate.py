@@ -15,6 +15,7 @@ from loadgen.scenario.words import SharedPrefix, Tool, Workload
 from loadgen.workload.calibrate import CalibrationPrompt, calibrated, calibration_prompts
 from loadgen.workload.prompt import Message
 from loadgen.workload.source import open_prompts
+from loadgen.workload.vocabulary import WORDS
 
 Made = Literal["code", "prose", "synthetic"]
 SUBWORD = re.compile(r" ?[A-Z]?[a-z]{1,6}|[A-Z]{1,3}|\d|\s+|[^\w\s]{1,2}|\S")
@@ -95,6 +96,15 @@ def test_what_is_sent_to_calibrate() -> None:
     assert all(re.fullmatch(r"\[a1b2c3d4-ffff\w{4}-00\] ", start) for start in starts)  # no session's
     assert len(set(starts)) == len(sent)
     assert [p.prompt for p in calibration_prompts([asked], 7)] == [p.prompt for p in sent]
+
+
+def test_long_prompts_are_patched_together_of_whole_words() -> None:
+    sent = calibration_prompts([Workload(source="synthetic", salt=False)], 7)
+    said = [p.prompt.messages[0]["content"].split() for p in sent if not p.short]
+    assert min(map(len, said)) > 150
+    # the last word of the short prompt in front, and the very last, may be half ones
+    assert all(len([word for word in words if word not in WORDS]) <= 2 for words in said)
+    assert len({tuple(words[10:20]) for words in said}) == len(said)
 
 
 @pytest.mark.parametrize("context", [256, 1000])

@@ -50,6 +50,16 @@ def test_parts_share_no_texts() -> None:
     assert len({system[: len("[s-00000000-00] ")] for _, system in texts}) == 4
 
 
+@pytest.mark.parametrize("source", ["code", "prose", "synthetic"])
+def test_the_same_session_says_something_else_in_another_part(source: str) -> None:
+    one, other = (
+        open_prompts([part("a", a, source=source), part("b", 1 - a, source=source)], 7) for a in (1, 0)
+    )
+    for n in range(50):
+        assert one.conversation(n, 0).task != other.conversation(n, 0).task
+        assert one.conversation(n, 0).turns[0].messages != other.conversation(n, 0).turns[0].messages
+
+
 def test_a_file_begins_again_in_a_mixture(tmp_path: Path) -> None:
     file = tmp_path / "prompts.jsonl"
     file.write_text('{"prompt": "one"}\n{"prompt": "two"}\n')
