@@ -175,7 +175,7 @@ def test_shared_prefixes(tmp_path: Path) -> None:
 
 def test_the_simulator_serves_a_shared_prefix_from_its_cache(tmp_path: Path) -> None:
     workload = ASK | {"shared_prefix": {"prefixes": 2, "tokens": 2000}}
-    load = {"one_at_a_time": True, "requests": 20}
+    load = {"one_at_a_time": True, "requests": 10}
     done = run(tmp_path, {"targets": [target("gpt-5.5")], "workload": workload, "load": load})
     cached = [s["cached_tokens"] or 0 for s in done.samples]
     assert sum(not c for c in cached) == 2  # the first with each prefix: the cache is cold when a run begins
