@@ -170,6 +170,10 @@ class _Run:
         scenario = self.scenario
         if asked := calibration_prompts(scenario.workloads, scenario.seed, context=scenario.context_tokens):
             found = await calibrate(client, asked)
+            if all(tokens is None for _, tokens in found):
+                self.progress.message(
+                    f"{client.target.name} does not tell prompt tokens: lengths are estimates"
+                )
             self.scenario = msgspec.structs.replace(scenario, workloads=calibrated(scenario.workloads, found))
             self.prompts = self._open_prompts()
 

@@ -111,7 +111,8 @@ def _arrivals(report: Report) -> Iterator[str]:
         yield f"requests left up to {by} ms before their planned time: report this as a bug"
     if tail_bound(sent, off, OFF_PLAN) < FALSE_ALARM:
         what = f"{off:,} of {sent:,} arrivals were delivered more than 1 ms after their planned time"
-        yield f"{what}: {_remedy(report)}"
+        at_once = "many were planned for one moment, and leave one after the other"
+        yield f"{what}: {at_once if 'burst' in report.run.load else _remedy(report)}"
 
 
 def _arrival_rate(report: Report) -> Iterator[str]:
