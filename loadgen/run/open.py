@@ -52,15 +52,18 @@ class OpenLoop:
 
     async def _walk(self) -> None:
         stage, plan = self._stage, self._stage.plan
-        number = plan.first_session
+        number, ready_ns = plan.first_session, 0
         for first in range(0, len(plan.when_ns), _BLOCK):
             numbers = None if plan.session is None else plan.session[first : first + _BLOCK].tolist()
             for i, when_ns in enumerate(plan.when_ns[first : first + _BLOCK].tolist()):
-                soon_ns = stage.epoch_ns + when_ns - _AHEAD_NS
-                if soon_ns > now_ns():
-                    await stage.starts.until(soon_ns)
+                due_ns = stage.epoch_ns + when_ns
+                if (
+                    due_ns > ready_ns
+                ):  # one wake-up for all that is due soon: a timer costs a trip to the kernel
+                    await stage.starts.until(due_ns - _AHEAD_NS)
+                    ready_ns = now_ns() + 2 * _AHEAD_NS
                 else:
-                    await asyncio.sleep(0)  # late or many at once: the sockets are looked at in between
+                    await asyncio.sleep(0)  # the sockets are looked at in between
                 if stage.stopped or len(stage.ran_out) == plan.targets:
                     return
                 session = numbers[i] if numbers else number

@@ -29,10 +29,6 @@ class Pacer:
             self._timer.arm(due_ns)
         await future
 
-    def next_ns(self) -> int | None:
-        """Return the next instant that is due, or was; None when nobody waits."""
-        return self._heap[0][0] if self._heap else None
-
     def release(self) -> None:
         """Wake everybody now and let nobody wait any more."""
         self._released = True

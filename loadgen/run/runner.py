@@ -71,7 +71,6 @@ class Runner:
             starts=Pacer(loop),
             thoughts=Pacer(loop),
         )
-        queue.next_start_ns = self.stage.starts.next_ns
         self.loop: ClosedLoop | OpenLoop = ClosedLoop(self.stage)
         if plan.open_loop:
             cap = None if load.max_in_flight is None else int(load.max_in_flight)

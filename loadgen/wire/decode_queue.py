@@ -2,15 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
 from loadgen.wire.decode import Decoding
 from loadgen.wire.stopwatch import LATEST_READ_NS, now_ns
 from loadgen.wire.timerfd import PreciseTimer
-
-NextStart = Callable[[], int | None]
-"""Returns the instant at which the next planned request leaves; None: none is planned."""
 
 SLICE_NS: Final = 50_000
 WAKE_UPS: Final = 2
@@ -18,7 +14,6 @@ QUIET_NS: Final = 15_000
 LOOK_NS: Final = 80_000
 WAKE_PATIENCE_NS: Final = 1_000_000
 PATIENCE_NS: Final = 5_000_000
-DECODE_NS: Final = 200_000
 # Above this many streams that wait for decoding a slice grows in proportion, so that memory stays bounded
 # even when the generator is past its limit (which the run's verdict then says).
 _BACKLOG: Final = 1_000
@@ -44,7 +39,6 @@ class DecodeQueue:
         self._woken_ns = 0
         self._decoded_ns = 0
         self._timer = PreciseTimer(loop, self._look)
-        self.next_start_ns: NextStart = lambda: None  # set by whoever plans to send
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._ended)
@@ -86,9 +80,7 @@ class DecodeQueue:
                 waiter = ended.popleft()
                 if not waiter.done():
                     waiter.set_result(None)
-        elif waiting and (
-            (quiet and not self._disturbs(now)) or now - self._decoded_ns > PATIENCE_NS // (1 + len(waiting))
-        ):
+        elif waiting and (quiet or now - self._decoded_ns > PATIENCE_NS // (1 + len(waiting))):
             self._decode(now)
         if not ended and not waiting:
             return
@@ -98,11 +90,6 @@ class DecodeQueue:
             self._timer.arm(now + LOOK_NS)
         else:
             self._schedule()
-
-    def _disturbs(self, now: int) -> bool:
-        """Whether a request is to leave before a stream could be decoded."""
-        next_ns = self.next_start_ns()
-        return next_ns is not None and next_ns - now < DECODE_NS
 
     def _decode(self, now: int) -> None:
         waiting = self._waiting

@@ -37,8 +37,11 @@ class PreciseTimer:
         self._handle: asyncio.TimerHandle | None = None
         self._fd = -1
         if sys.platform == "linux":
-            self._libc = ctypes.CDLL(None, use_errno=True)
-            self._fd = self._libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK_CLOEXEC)
+            libc = ctypes.CDLL(None, use_errno=True)
+            self._settime = libc.timerfd_settime
+            self._spec = _Itimerspec()
+            self._spec_at = ctypes.byref(self._spec)
+            self._fd = libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK_CLOEXEC)
         if self._fd >= 0:
             loop.add_reader(self._fd, self._readable)
 
@@ -46,9 +49,9 @@ class PreciseTimer:
         """Set the instant; an earlier setting is forgotten."""
         self._due_ns = due_ns
         if self._fd >= 0:
-            seconds, rest = divmod(max(1, due_ns), NS_PER_S)
-            spec = _Itimerspec(_Timespec(0, 0), _Timespec(seconds, rest))
-            self._libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, ctypes.byref(spec), None)
+            value = self._spec.it_value
+            value.tv_sec, value.tv_nsec = divmod(max(1, due_ns), NS_PER_S)
+            self._settime(self._fd, _TFD_TIMER_ABSTIME, self._spec_at, None)
             return
         if self._handle is not None:
             self._handle.cancel()
