@@ -38,7 +38,7 @@ from loadgen.run.runner import Runner
 from loadgen.scenario.dump import plain, to_toml
 from loadgen.scenario.model import Scenario, Target
 from loadgen.scenario.traffic import Load
-from loadgen.units import format_duration
+from loadgen.units import format_duration, format_rate
 from loadgen.verdict.rules import judge
 from loadgen.wire.client import Client
 from loadgen.wire.decode_queue import DecodeQueue
@@ -310,6 +310,10 @@ def _load(scenario: Scenario) -> dict[str, Any]:
     load: dict[str, Any] = plain(scenario.load)
     if scenario.load.mode == "concurrency" and not scenario.load.levels:
         load = {"concurrency": 1} | load
+    if load.get("levels"):
+        del load[scenario.load.mode]  # it holds the first level
+        if scenario.load.mode == "rate":
+            load["levels"] = [format_rate(level) for level in scenario.load.levels]
     said = {"grace", "arrivals"} if scenario.load.mode == "rate" else {"grace"}
     told = {key: value for key, value in load.items() if key in said or value != defaults.get(key)}
     counts = msgspec.to_builtins(told, enc_hook=lambda n: int(n) if isinstance(n, int) else float(n))

@@ -163,7 +163,10 @@ PROMPTS = {
     "empty": (b"", "prompts.jsonl: holds no prompt"),
     "broken": (b'{"prompt": "a"}\n{"prompt": \n', "prompts.jsonl:2: is not JSON"),
     "not an object": (b'{"prompt": "a"}\n\n[1]\n', "prompts.jsonl:3: is a list, not an object"),
-    "misspelt": (b'{"promt": "a"}\n', "prompts.jsonl:1: has none of `prompt`, `messages`, `body`; did you mean"),
+    "misspelt": (
+        b'{"promt": "a"}\n',
+        "prompts.jsonl:1: has none of `prompt`, `messages`, `body`; did you mean",
+    ),
 }
 
 
