@@ -90,7 +90,7 @@ def parse_rate(value: str | float) -> float:
     if isinstance(value, str):
         match = re.fullmatch(rf"\s*(-?){_NUMBER}\s*/\s*(s|min|m|h)\s*", value)
         if not match:
-            raise ValueError('is not a rate; write it like "20/s" or "300/min"')
+            raise ValueError('is not a rate; write it like "20/s" or "300/min", or 20 without quotes')
         number = float(Decimal(match[1] + match[2]) * _COUNT[match[3]] * NS_PER_S / _DURATION_NS[match[4]])
     else:
         number = _float(value, 'is not a rate; write it like "20/s" or "300/min"')

@@ -81,7 +81,8 @@ def of_burst(load: Load, burst: Burst) -> Arrivals:
 def of_trace(load: Load, trace: Trace, arrivals_ns: Int64s | None) -> Arrivals:
     """The timestamps of a file, a window of it, sped up, again and again.
 
-    Without `length` the window reaches to the last row, and what follows comes one mean gap after it.
+    Without `length` the window reaches to the last row, and what follows comes one mean gap after it. A
+    `duration` is the length of the measurement window, be it shorter or longer than that.
     """
     if arrivals_ns is None:
         remedy = 'name a file with timestamps: source = "mooncake", "azure", "burstgpt", or jsonl with them'
@@ -103,13 +104,12 @@ def of_trace(load: Load, trace: Trace, arrivals_ns: Int64s | None) -> Arrivals:
     if trace.speed != 1:
         when = np.rint(when / float(trace.speed)).astype(np.int64)
     rows = np.tile(np.arange(first, last, dtype=np.int64), int(trace.repeat))
-    bounds: list[int] = []
-    if span or stop is not None:  # all at once, for no length: as with a burst, there is no end to it
-        # rounding must not push the last row out
-        bounds.append(max(round(period * int(trace.repeat) / float(trace.speed)), int(when[-1]) + 1))
+    end: int | None = None
     if load.duration_ns is not None:
-        bounds.append(int(load.warmup_ns) + int(load.duration_ns))
-    end = min(bounds, default=None)
+        end = int(load.warmup_ns) + int(load.duration_ns)
+    elif span or stop is not None:  # all at once, for no length: as with a burst, there is no end to it
+        # rounding must not push the last row out
+        end = max(round(period * int(trace.repeat) / float(trace.speed)), int(when[-1]) + 1)
     if end is not None and end <= load.warmup_ns:
         what = f"lasts {format_duration(end)}, and the warm-up takes all of it"
         raise ScenarioError("load.trace", what, "choose a greater length or a shorter warmup")

@@ -100,7 +100,7 @@ def _rate(value: Any, _: Path) -> Rate:
 
 def _per_second(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError('is not a rate; write it like "20/s" or "300/min"')
+        raise ValueError('is not a rate; write it like "20/s" or "300/min", or 20 without quotes')
     return parse_rate(value)
 
 

@@ -144,6 +144,23 @@ def _failures(report: Report) -> Iterator[str]:
             yield f"{target.name}: {failed:,} of {sent:,} requests failed, most often: {common}"
 
 
+def _cut_off(report: Report) -> Iterator[str]:
+    for target in report.targets:
+        cut, sent = target.requests.cancelled, target.requests.sent
+        if target.requests.ok and cut > FAILED_SUSPECT * sent and not report.run.interrupted:
+            what = f"{cut:,} of {sent:,} requests still ran at the end of the grace time and were cut off"
+            yield f"{target.name}: {what}, the slow ones first: a longer grace, or a lower load"
+
+
+def _short_window(report: Report) -> Iterator[str]:
+    for target in report.targets:
+        takes_ms = target.metrics["e2e_ms"].p50
+        if takes_ms is not None and target.window_s * 1000 < takes_ms:
+            takes = f"a request takes {format_ms(takes_ms)} ms at the median"
+            what = f"the window is {target.window_s:.3g} s long and {takes}"
+            yield f"{target.name}: {what}: rates in it say little: make it longer"
+
+
 def _few(report: Report) -> Iterator[str]:
     for target in report.targets:
         if 0 < target.requests.ok < FEW:
@@ -182,6 +199,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("no success", "invalid", _no_success),
     Rule("errors of this machine", "invalid", _client_errors),
     Rule("failures", "suspect", _failures),
+    Rule("cut off", "suspect", _cut_off),
+    Rule("short window", "suspect", _short_window),
     Rule("few samples", "suspect", _few),
     Rule("token sources", "suspect", _mixed_tokens),
     Rule("unfinished", "suspect", _unfinished),

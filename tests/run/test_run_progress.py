@@ -39,13 +39,13 @@ def test_rates_of_a_level_that_has_just_begun_to_be_shown(
 ) -> None:
     monkeypatch.setattr(progress, "LINE_EVERY_S", 1)
     with Endpoint(lambda _: stream(2, gap_s=0.05)) as endpoint:
-        load_keys = {"levels": [1, 2], "duration": "700ms"}
+        load_keys = {"levels": [1, 2], "duration": "900ms"}
         path = write_scenario(tmp_path, target("a", endpoint.base_url), load=load_keys)
         run(load(path), RunOptions(tmp_path / "out", probe=False, progress="lines"))
     (line,) = capfd.readouterr().err.splitlines()
-    told = re.fullmatch(r"1 s measuring at 2: a: .* ([\d.]+) requests/s, ([\d.]+) tokens/s, .*", line)
+    told = re.fullmatch(r"[12] s measuring at 2: a: .* ([\d.]+) requests/s, ([\d.]+) tokens/s, .*", line)
     assert told
-    # two places, 50 ms an answer, at most 0.7 s
+    # two places, 50 ms an answer
     assert float(told[1]) <= 2 / 0.05
     assert float(told[2]) <= 4 * 2 / 0.05
 

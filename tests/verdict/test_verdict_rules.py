@@ -35,6 +35,7 @@ def target(
     errors: dict[str, int] | None = None,
     ttft_ms: float | None = 200.0,
     send_lag_ms: float | None = 0.3,
+    e2e_ms: float | None = 900.0,
     sources: dict[str, int] | None = None,
 ) -> TargetReport:
     found = {"ok": GOOD} if outcomes is None else outcomes
@@ -52,7 +53,11 @@ def target(
         tokens=Tokens(1, 0, 0, 1, "mixed" if len(counted) > 1 else "usage", counted),
         rates=Rates(50, 50, 5000, 50),
         errors=errors or {},
-        metrics={"ttft_ms": dist(ttft_ms, ttft_ms), "send_lag_ms": dist(0.1, send_lag_ms)},
+        metrics={
+            "ttft_ms": dist(ttft_ms, ttft_ms),
+            "send_lag_ms": dist(0.1, send_lag_ms),
+            "e2e_ms": dist(e2e_ms, e2e_ms),
+        },
         series={},
     )
 
@@ -179,6 +184,28 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
         report(arrivals=arrivals(rate_delivered_per_s=49.7)),
         "suspect",
         [f"49.7 arrivals/s were delivered of 50.0 planned (for each target): {LESS}"],
+    ),
+    "many cut off": (
+        "cut off",
+        report(target("a", outcomes={"ok": 200, "cancelled": 101}), target("b")),
+        "suspect",
+        [
+            (
+                "a: 101 of 301 requests still ran at the end of the grace time and were cut off, the slow ones "
+                "first: a longer grace, or a lower load"
+            )
+        ],
+    ),
+    "a window shorter than a request": (
+        "short window",
+        report(target("a", e2e_ms=20_500.0), target("b", e2e_ms=19_900.0)),
+        "suspect",
+        [
+            (
+                "a: the window is 20 s long and a request takes 20,500 ms at the median: rates in it say little: "
+                "make it longer"
+            )
+        ],
     ),
     "nothing was sent": (
         "no success",
