@@ -191,8 +191,8 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
         "suspect",
         [
             (
-                "a: 101 of 301 requests still ran at the end of the grace time and were cut off, the slow ones "
-                "first: a longer grace, or a lower load"
+                "a: 101 of 301 requests still ran at the end of the grace time and were cut off, the "
+                "slow ones first: a longer grace, or a lower load"
             )
         ],
     ),
@@ -202,8 +202,8 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
         "suspect",
         [
             (
-                "a: the window is 20 s long and a request takes 20,500 ms at the median: rates in it say little: "
-                "make it longer"
+                "a: the window is 20 s long and a request takes 20,500 ms at the median: rates in it "
+                "say little: make it longer"
             )
         ],
     ),
