@@ -128,7 +128,8 @@ def _window(scenario: Scenario, per: str) -> str:
     if not ends:
         ends.append("the last " + {"stages": "stage", "trace": "arrival"}.get(load.mode, "burst"))
     first = ", whichever is first" if len(ends) > 1 else ""
-    return f"{opens}ends after {' or '.join(ends)}{first}"
+    each = "of each level: " if load.levels else ""
+    return f"{each}{opens}ends {'then ' if load.warmup_ns else ''}after {' or '.join(ends)}{first}"
 
 
 def _requests(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
@@ -141,18 +142,21 @@ def _requests(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]
         yield f"sessions     {counted:,} planned for the window{warm}{per}"
     elif load.requests is not None:
         most = int(load.requests) * plan.targets * len(plan.levels)
-        yield f"requests     at most {most:,} in the window, warm-up not counted"
+        yield f"sessions     at most {most:,} in the window, warm-up not counted"
     if prompts.count is not None:
-        yield f"requests     at most {prompts.count * plan.targets:,} in all: then the prompts are used up"
+        yield f"sessions     at most {prompts.count * plan.targets:,} in all: then the prompts are used up"
     elif load.requests is None and not plan.open_loop:
         yield "requests     as many as the endpoints answer in that time"
 
 
-def _planned(plan: Plan) -> int | None:
+def _planned(plan: Plan, prompts: int | None) -> int | None:
     """Return how many sessions there are going to be, of all targets; None where time alone tells."""
+    known = [] if prompts is None else [prompts]
     if plan.open_loop:
-        return len(plan.when_ns) * plan.targets
-    return None if plan.requests is None else plan.requests * len(plan.levels) * plan.targets
+        known.append(len(plan.when_ns))
+    elif plan.requests is not None:
+        known.append(plan.requests * len(plan.levels))
+    return min(known) * plan.targets if known else None
 
 
 def _between(plan: Plan, window_ns: tuple[int, int | None]) -> int:
@@ -185,7 +189,7 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
         if caps
         else "  answer           as long as the model likes"
     )
-    if looked_at and (planned := _planned(plan)):
+    if looked_at and (planned := _planned(plan, prompts.count)):
         told = list(_sums(looked_at, planned / len(looked_at)))
         if told:
             yield f"  in all about     {', '.join(told)}"
