@@ -17,6 +17,8 @@ import pytest
 from tests.loads import MS, SECOND, never_early, run
 from tests.program import target
 
+pytestmark = pytest.mark.slow
+
 TRACES = Path(os.environ.get("LOADGEN_TRACES", Path(__file__).parents[2] / "shared" / "traces"))
 
 
