@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-from collections import deque
 from typing import Any, Final
 
 from loadgen.scenario.model import Target
@@ -29,7 +28,9 @@ class Pool:
         self._idle: dict[Connection, None] = {}  # in the order they became free; the latest is used first
         self._connecting: dict[Exchange, asyncio.Future[Any]] = {}
         self._stale_in_a_row = 0
-        self._places: deque[asyncio.Future[None]] = deque()
+        # who waits under max_connections, in order; also those who were told and have not had their turn of
+        # the loop yet, so that nobody who comes meanwhile takes their connection
+        self._places: dict[asyncio.Future[None], None] = {}
 
     async def open(self) -> None:
         """Resolve the name.
@@ -81,8 +82,7 @@ class Pool:
 
     def _next_place(self) -> None:
         """Tell the first who waits under max_connections that there may be room now."""
-        while self._places:
-            place = self._places.popleft()
+        for place in self._places:
             if not place.done():
                 place.set_result(None)
                 break
@@ -92,11 +92,17 @@ class Pool:
 
         fresh: one that has served before will not do, even where max_connections make it wait for one.
         """
-        limit = self._target.max_connections
-        while limit is not None and self.opened >= limit and not exchange.ended():
+        limit, told = self._target.max_connections, False
+        while limit is not None and not exchange.ended():
+            if self.opened < limit and (told or not self._places):
+                break
             place = asyncio.get_running_loop().create_future()
-            self._places.append(place)
-            await asyncio.wait((place, exchange.waiter), return_when=asyncio.FIRST_COMPLETED)
+            self._places[place] = None
+            try:
+                await asyncio.wait((place, exchange.waiter), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                del self._places[place]
+            told = True
             if exchange.ended():
                 if not place.cancel():  # told in the same moment: it is the next one's turn
                     self._next_place()
