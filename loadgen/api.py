@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 
 from loadgen import __version__
 from loadgen.errors import OutputError
 from loadgen.measure.health import Health
 from loadgen.measure.histogram import encode
 from loadgen.measure.recorder import LevelWindow, Recorder
-from loadgen.plan.plan import FOREVER, Plan, build
+from loadgen.plan.plan import Plan, build
 from loadgen.report.files import write_reports
 from loadgen.results.folder import RunFolder
 from loadgen.results.journal import Journal
@@ -294,13 +293,7 @@ def _vitals(health: Health) -> Vitals:
 def _planned(plan: Plan) -> int | None:
     """Requests that the plan has for its windows, over all targets; None where only time ends them."""
     if plan.open_loop:
-        windows = (level.window_ns for level in plan.levels)
-        counts = [
-            np.searchsorted(plan.when_ns, FOREVER if end is None else end)
-            - np.searchsorted(plan.when_ns, start)
-            for start, end in windows
-        ]
-        return int(sum(counts)) * plan.targets
+        return sum(map(plan.arrivals_in, plan.levels)) * plan.targets
     return None if plan.requests is None else plan.requests * plan.targets * len(plan.levels)
 
 

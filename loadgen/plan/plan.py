@@ -98,6 +98,12 @@ class Plan:
             return number, "warmup"
         return (number, "measure") if end is None or intended_ns < end else None
 
+    def arrivals_in(self, level: Level) -> int:
+        """Open loop: how many sessions arrive at each target in the level's window."""
+        start, end = level.window_ns
+        last = len(self.when_ns) if end is None else int(np.searchsorted(self.when_ns, end))
+        return max(0, last - int(np.searchsorted(self.when_ns, start)))
+
     def shard(self, i: int, n: int) -> "Plan":
         """Part i of n: every n-th place, session and counted request; all parts together are the plan.
 

@@ -135,7 +135,7 @@ def _window(scenario: Scenario, per: str) -> str:
 def _requests(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
     load = scenario.load
     if plan.open_loop:
-        windows = [_between(plan, level.window_ns) for level in plan.levels]
+        windows = [plan.arrivals_in(level) for level in plan.levels]
         counted, before = sum(windows), len(plan.when_ns) - sum(windows)
         warm = f", {before:,} before" if before else ""
         per = " for each target" if plan.targets > 1 else ""
@@ -157,12 +157,6 @@ def _planned(plan: Plan, prompts: int | None) -> int | None:
     elif plan.requests is not None:
         known.append(plan.requests * len(plan.levels))
     return min(known) * plan.targets if known else None
-
-
-def _between(plan: Plan, window_ns: tuple[int, int | None]) -> int:
-    start, end = window_ns
-    last = len(plan.when_ns) if end is None else int(np.searchsorted(plan.when_ns, end))
-    return max(0, last - int(np.searchsorted(plan.when_ns, start)))
 
 
 def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:

@@ -105,8 +105,7 @@ class Runner:
 
     def windows(self) -> tuple[LevelWindow, ...]:
         """The windows of all levels, as they are now."""
-        levels = zip(self.plan.levels, self.stage.windows_ns, strict=True)
-        return tuple(LevelWindow(level.label, *window) for level, window in levels)
+        return tuple(r.level for r in self.recorder.at_levels(self.clients[0].target.name))
 
     @property
     def window_ns(self) -> Window:
@@ -187,9 +186,8 @@ class Runner:
         self.stopped_by = why
         self._stopped_ns = self.elapsed_ns
         if why in ("user", "until", "errors"):
-            now = self.elapsed_ns
-            self.stage.windows_ns = [_closed(window, now) for window in self.stage.windows_ns]
-            self.recorder.close(now)
+            self.recorder.close(self._stopped_ns)
+            self.stage.windows_ns = [(start, end) for _, start, end in self.windows()]
         self.stage.stopped = True
         self._stop.set()
         self.stage.starts.release()
@@ -271,12 +269,6 @@ class Runner:
 
     def _connections(self) -> int:
         return sum(c.connections for c in self.clients)
-
-
-def _closed(window: Window, now_ns: int) -> Window:
-    """Return a window as it is when nothing begins from now on."""
-    start, end = window
-    return start, max(start, now_ns if end is None else min(end, now_ns))
 
 
 async def _first(

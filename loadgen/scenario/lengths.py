@@ -132,6 +132,11 @@ class LognormalTime(
         if self.median_ns <= 0 or self.p95_ns < self.median_ns:
             raise ValueError("`p95` is below `median`, or `median` is zero")
 
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the logarithm, as of `Lognormal`."""
+        return math.log(self.p95_ns / self.median_ns) / _Z95
+
 
 Times = ConstantTime | UniformTime | ExponentialTime | LognormalTime
 """A time as a scenario writes it: `"2s"` or `{ kind = "lognormal", median = "5s", p95 = "30s" }`."""

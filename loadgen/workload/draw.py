@@ -24,7 +24,6 @@ from loadgen.scenario.lengths import (
 
 _MOST_TOKENS: Final = 10**15  # keeps a long tail without a `max` inside int64
 _BLOCK: Final = 256  # sessions drawn in one step: about 30 µs, then an index into a list
-_Z95: Final = 1.6448536269514722  # standard normal quantile of 95 %
 _ROOM: Final = int.from_bytes(b"workload")  # so that no other room's generator repeats our numbers
 
 
@@ -64,8 +63,7 @@ def draw_times(times: Times, rng: np.random.Generator, n: int) -> npt.NDArray[np
         case ExponentialTime():
             drawn, most = rng.exponential(times.mean_ns, n), times.max_ns
         case LognormalTime():
-            sigma = math.log(times.p95_ns / times.median_ns) / _Z95
-            drawn, most = times.median_ns * np.exp(rng.normal(0.0, sigma, n)), times.max_ns
+            drawn, most = times.median_ns * np.exp(rng.normal(0.0, times.sigma, n)), times.max_ns
     return _whole(drawn, 0, most)
 
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from loadgen.errors import DataError
 from loadgen.scenario.words import Workload
-from loadgen.workload.lines import KINDS, Mistakes, file_of, numbered, opened, read_json
+from loadgen.workload.lines import KINDS, Mistakes, file_of, numbered, opened, read_json, row_of
 from loadgen.workload.prompt import Conversation, Int64s, Turn
 from loadgen.workload.text import TextMaker
 
@@ -53,9 +53,7 @@ class HumanEvalPrompts:
         Raises:
             IndexError: it is past the end of a file that stops.
         """
-        if self.count is not None and session >= self.count:
-            raise IndexError(f"session {session} of {self.count}")
-        prompt = self._prompts[session % len(self._prompts)]
+        prompt = self._prompts[row_of(session, len(self._prompts), self.count)]
         messages = [{"role": "system", "content": INSTRUCTION}, {"role": "user", "content": prompt}]
         return Conversation(task=self._task, turns=(Turn(messages),))
 

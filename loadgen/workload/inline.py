@@ -6,6 +6,7 @@ import msgspec
 
 from loadgen.scenario.words import Workload
 from loadgen.workload.draw import by_session, draw
+from loadgen.workload.lines import row_of
 from loadgen.workload.made import TURNS
 from loadgen.workload.prompt import Conversation, Int64s, Turn
 
@@ -29,8 +30,7 @@ class InlinePrompts:
         Raises:
             IndexError: it is past the last prompt, and the workload stops there.
         """
-        if self.count is not None and session >= self.count:
-            raise IndexError(f"session {session} of {self.count} prompts")
+        first = row_of(session, len(self._prompts), self.count)
         n = self._turns(session) if self._turns else 1
-        said = [self._prompts[(session + i) % len(self._prompts)] for i in range(n)]
+        said = [self._prompts[(first + i) % len(self._prompts)] for i in range(n)]
         return Conversation(self._task, tuple(Turn([{"role": "user", "content": text}]) for text in said))

@@ -12,7 +12,7 @@ import numpy as np
 
 from loadgen.errors import DataError
 from loadgen.scenario.words import Workload
-from loadgen.workload.lines import KeptLines, Mistakes, file_of, read_json
+from loadgen.workload.lines import KeptLines, Mistakes, file_of, read_json, row_of
 from loadgen.workload.prompt import Conversation, Int64s, Turn
 from loadgen.workload.record import has_answer, timestamp_ns, turns_of, without_answer, wrong_with
 from loadgen.workload.rows import LONGEST_NS, NOT_SORTED, said_s
@@ -62,9 +62,7 @@ class JsonlPrompts:
             IndexError: it is past the end of a file that stops.
             DataError: the file changed since it was opened.
         """
-        if self.count is not None and session >= self.count:
-            raise IndexError(f"session {session} of {self.count}")
-        number = session % self._sessions
+        number = row_of(session, self._sessions, self.count)
         if self._by_session is None:
             records = [self._record(number)]
         else:

@@ -167,6 +167,17 @@ class KeptLines:
         return self._file.part(self._starts[index], self._starts[index + 1])
 
 
+def row_of(session: int, rows: int, count: int | None) -> int:
+    """Return the row of a session: after the last comes the first again, where `count` is None.
+
+    Raises:
+        IndexError: it is past the end of a source that stops.
+    """
+    if count is not None and session >= count:
+        raise IndexError(f"session {session} of {count}")
+    return session % rows
+
+
 def read_json(line: bytes) -> Any:
     """Decode a line.
 

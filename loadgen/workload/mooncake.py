@@ -13,7 +13,7 @@ from loadgen.errors import DataError
 from loadgen.scenario.words import Workload
 from loadgen.units import NS_PER_MS
 from loadgen.workload.instant import number_ns
-from loadgen.workload.lines import KINDS, KeptLines, file_of, read_json
+from loadgen.workload.lines import KINDS, KeptLines, file_of, read_json, row_of
 from loadgen.workload.prompt import Conversation, Int64s
 from loadgen.workload.rows import Rows, request
 from loadgen.workload.text import TextMaker
@@ -59,9 +59,7 @@ class MooncakePrompts:
             IndexError: it is past the end of a file that stops.
             DataError: the file changed since it was opened.
         """
-        if self.count is not None and session >= self.count:
-            raise IndexError(f"session {session} of {self.count}")
-        row = session % self._rows
+        row = row_of(session, self._rows, self.count)
         prompt_tokens = int(self._trace.prompt_tokens[row])
         left = max(1.0, prompt_tokens - self._overhead_tokens)
         parts = []

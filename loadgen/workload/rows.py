@@ -12,7 +12,7 @@ import numpy as np
 from loadgen.errors import DataError
 from loadgen.scenario.words import Workload
 from loadgen.units import NS_PER_S
-from loadgen.workload.lines import Mistakes, numbered, opened
+from loadgen.workload.lines import Mistakes, numbered, opened, row_of
 from loadgen.workload.prompt import Conversation, Int64s, Turn
 from loadgen.workload.text import TextMaker
 
@@ -251,9 +251,7 @@ class TracePrompts:
         Raises:
             IndexError: it is past the end of a file that stops.
         """
-        if self.count is not None and session >= self.count:
-            raise IndexError(f"session {session} of {self.count}")
-        row = session % self._rows
+        row = row_of(session, self._rows, self.count)
         prompt_tokens = int(self._trace.prompt_tokens[row])
         content = self._text.text(max(1.0, prompt_tokens - self._text.overhead_tokens), session)
         return request(self._task, content, prompt_tokens, int(self._trace.output_tokens[row]))

@@ -15,7 +15,7 @@ import orjson
 
 from loadgen.errors import DataError
 from loadgen.scenario.words import Workload
-from loadgen.workload.lines import KINDS, KeptFile, Mistakes, file_of, opened
+from loadgen.workload.lines import KINDS, KeptFile, Mistakes, file_of, opened, row_of
 from loadgen.workload.prompt import Conversation, Int64s, Message, Turn
 from loadgen.workload.text import TextMaker
 
@@ -92,9 +92,7 @@ class ShareGptPrompts:
             IndexError: it is past the end of a file that stops.
             DataError: the file changed since it was opened.
         """
-        if self.count is not None and session >= self.count:
-            raise IndexError(f"session {session} of {self.count}")
-        number = session % len(self._starts)
+        number = row_of(session, len(self._starts), self.count)
         element = self._file.part(self._starts[number], self._ends[number])
         try:
             exchanges = _exchanges(element)
