@@ -119,6 +119,7 @@ class _Run:
         self.options = options
         self.started = datetime.now(UTC)
         self.begin_s = begin_s
+        self.host = _host()
         self.heads = [request_head(t, f"targets[{i}]") for i, t in enumerate(targets)]
         self.prompts = self._open_prompts()
         self.plan = build(scenario, self.prompts)
@@ -205,7 +206,7 @@ class _Run:
             simulated=any(f.simulated for f in self.facts),
             interrupted=runner is not None and runner.interrupted,
             complete=complete,
-            host=_host(),
+            host=self.host,
             labels=self.scenario.report.labels,
             load=_load(self.scenario),
             epoch_ns=0 if runner is None else runner.epoch_ns,

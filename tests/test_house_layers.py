@@ -64,9 +64,9 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_REQUIREMENTS = 12
 PATH_OF_A_REQUEST = (
-    "run/open.py",
     "run/session.py",
     "wire/client.py",
+    "wire/reader.py",
     "wire/stopwatch.py",
     "wire/decode.py",
     "wire/sse.py",

@@ -17,7 +17,7 @@ from loadgen.results.hlog import HlogWriter
 from loadgen.wire.timeline import Timeline
 
 _ROW_EVERY_TICKS: Final = 3
-_FLUSH_EVERY_TICKS: Final = 10
+_DROPS_EVERY_TICKS: Final = 10
 _HEADER_EVERY_TICKS: Final = 50
 
 
@@ -50,10 +50,9 @@ class Journal:
         """Do what is due at this tick of the loop; now_ns: offset from the epoch."""
         if ticks % _ROW_EVERY_TICKS == 0:
             self._write_next(now_ns)
-        if ticks % _HEADER_EVERY_TICKS == 1 or (ticks % _FLUSH_EVERY_TICKS == 0 and self._dropped_since()):
+        if ticks % _HEADER_EVERY_TICKS == 1 or (ticks % _DROPS_EVERY_TICKS == 0 and self._dropped_since()):
             self._folder.write_header(self._header())  # the first one at once: a killed run needs it
-        if ticks % _FLUSH_EVERY_TICKS == 0:
-            self._folder.flush()
+        self._folder.flush()  # little at a time: on a busy machine the thread that writes takes our core
 
     def finish(self, now_ns: int) -> None:
         """Write what is still missing."""

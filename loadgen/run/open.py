@@ -11,7 +11,9 @@ from loadgen.units import NS_PER_MS
 from loadgen.wire.stopwatch import now_ns
 
 _BLOCK: Final = 10_000
-_AHEAD_NS: Final = 5 * NS_PER_MS
+_AHEAD_NS: Final = 20 * NS_PER_MS
+_AT_LEAST_NS: Final = 3 * NS_PER_MS
+_MAKING_NS: Final = 200_000
 
 
 class OpenLoop:
@@ -57,19 +59,25 @@ class OpenLoop:
             numbers = None if plan.session is None else plan.session[first : first + _BLOCK].tolist()
             for i, when_ns in enumerate(plan.when_ns[first : first + _BLOCK].tolist()):
                 due_ns = stage.epoch_ns + when_ns
-                if (
-                    due_ns > ready_ns
-                ):  # one wake-up for all that is due soon: a timer costs a trip to the kernel
+                if due_ns > ready_ns:
+                    # one wake-up for all that is due soon: a timer costs a trip to the kernel
                     await stage.starts.until(due_ns - _AHEAD_NS)
                     ready_ns = now_ns() + 2 * _AHEAD_NS
                 else:
                     await asyncio.sleep(0)  # the sockets are looked at in between
+                await self._let_go_first(due_ns - _AT_LEAST_NS)
                 if stage.stopped or len(stage.ran_out) == plan.targets:
                     return
                 session = numbers[i] if numbers else number
                 for turn in range(plan.targets):
                     self._group.create_task(self._arrive((turn + first + i) % plan.targets, session, when_ns))
                 number += plan.stride
+
+    async def _let_go_first(self, until_ns: int) -> None:
+        """Let those leave that are due: none is to wait for the making of another, while there is time."""
+        starts = self._stage.starts
+        while (now := now_ns()) < until_ns and starts.next_ns < now + _MAKING_NS:  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
     async def _arrive(self, target: int, number: int, when_ns: int) -> None:
         """Make a session's request, wait for its time, send it: nothing is left to make when it is due."""

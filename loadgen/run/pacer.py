@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import sys
 
 from loadgen.wire.decode_queue import WAKE_UPS
 from loadgen.wire.stopwatch import now_ns
@@ -17,6 +18,11 @@ class Pacer:
         self._count = 0
         self._timer = PreciseTimer(loop, self._due)
         self._released = False
+
+    @property
+    def next_ns(self) -> int:
+        """The earliest instant that somebody waits for."""
+        return self._heap[0][0] if self._heap else sys.maxsize
 
     async def until(self, due_ns: int) -> None:
         """Return at `due_ns` or after it, or at once when all have been released."""

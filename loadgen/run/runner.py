@@ -58,6 +58,7 @@ class Runner:
         self.arrivals = Arrivals()
         self._load = load
         self._queue = queue
+        queue.give_way(self._next_send)
         self._record = record
         self._each_tick = each_tick
         loop = asyncio.get_running_loop()
@@ -246,6 +247,9 @@ class Runner:
         where = self.plan.phase(when_ns)
         if where is not None and where[1] == "measure":
             self.recorder.drop(self.clients[target].target.name, self.plan.levels[where[0]].label)
+
+    def _next_send(self) -> int:
+        return min(self.stage.starts.next_ns, self.stage.thoughts.next_ns)
 
     async def _ticks(self) -> None:
         ticks = 0

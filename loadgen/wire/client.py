@@ -10,7 +10,7 @@ from loadgen.wire.endpoints import ENDPOINTS
 from loadgen.wire.outcome import time_out
 from loadgen.wire.pool import Pool
 from loadgen.wire.request import RequestHead
-from loadgen.wire.stopwatch import Connection, Exchange, now_ns
+from loadgen.wire.stopwatch import PENDING_READS, Connection, Exchange, now_ns
 from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
 
@@ -29,7 +29,7 @@ class Client:
         self.unreachable = False  # whether the latest request to end found no connection
         self._endpoint = ENDPOINTS[target.endpoint]
         self._queue = queue
-        self._pool = Pool(target, head)
+        self._pool = Pool(target, head, queue.reader)
 
     async def open(self) -> None:
         """Resolve the name.
@@ -100,15 +100,20 @@ class Client:
     # endings
 
     def sweep(self) -> None:
-        """Judge the time-outs of the streams that are due."""
+        """Judge the time-outs of the streams that are due, have those of many reads decoded."""
         now = now_ns()
-        for exchange in [x for x in self.live if x.sent_ns is not None and x.check_ns <= now]:
-            self._judge(exchange, now)
+        for exchange in [x for x in self.live if x.check_ns <= now or len(x.reads) >= 2 * PENDING_READS]:
+            connection = exchange.connection
+            if connection is None:
+                continue
+            connection.frame()  # an end that has bytes behind it is found here only
+            if not exchange.ended():
+                exchange.pending()
+                if exchange.check_ns <= now:
+                    self._judge(exchange, now)
 
     def _judge(self, exchange: Exchange, now: int) -> None:
         decoding = self.live[exchange]
-        if exchange.ended():
-            return
         decoding.drain()
         limits = self.target.timeouts
         due_ns, late = time_out(exchange.sent_ns or 0, decoding.sse.last_output_ns, now, limits)

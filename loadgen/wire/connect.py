@@ -7,6 +7,7 @@ import ssl
 
 from loadgen.errors import EndpointError
 from loadgen.scenario.model import Target
+from loadgen.wire.reader import Reader
 from loadgen.wire.request import RequestHead
 from loadgen.wire.stopwatch import Connection
 
@@ -47,29 +48,46 @@ async def resolve(target: Target, head: RequestHead) -> tuple[str, ...]:
 
 
 async def connect(
-    addresses: tuple[str, ...], head: RequestHead, tls: ssl.SSLContext | None
+    addresses: tuple[str, ...], head: RequestHead, tls: ssl.SSLContext | None, reader: Reader
 ) -> tuple[Connection, tuple[str, ...]]:
     """Connect to the first address that answers; return it with the addresses, that one first.
 
     Raises:
         OSError: none does (the last one's error).
     """
-    loop = asyncio.get_running_loop()
     for address in addresses:
         try:
-            _, connection = await loop.create_connection(
-                Connection,
-                address,
-                head.port,
-                ssl=tls,
-                server_hostname=head.host if tls is not None else None,
-            )
+            connection = await _connect(address, head, tls, reader)
         except OSError:
             if address == addresses[-1]:
                 raise
         else:
             return connection, (address, *(a for a in addresses if a != address))
     raise OSError(errno.EHOSTUNREACH, "no address")
+
+
+async def _connect(address: str, head: RequestHead, tls: ssl.SSLContext | None, reader: Reader) -> Connection:
+    loop = asyncio.get_running_loop()
+    if tls is not None or not reader.plain:
+        _, made = await loop.create_connection(
+            lambda: Connection(reader),
+            address,
+            head.port,
+            ssl=tls,
+            server_hostname=head.host if tls is not None else None,
+        )
+        return made
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await loop.sock_connect(sock, (address, head.port))
+    except BaseException:
+        sock.close()
+        raise
+    connection = Connection(reader)
+    connection.plain_made(sock)
+    return connection
 
 
 def connect_words(error: BaseException, head: RequestHead) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 from loadgen.scenario.model import Timeouts
 from loadgen.wire.endpoints import Endpoint
+from loadgen.wire.framing import Framing
 from loadgen.wire.inflate import decompressor, inflate
 from loadgen.wire.outcome import outcome_of, shorten
 from loadgen.wire.sse import SseDecoder
@@ -19,19 +20,6 @@ MAX_ERROR_BODY: Final = 64 << 10
 
 class Decoding:
     """The decoding of one exchange: takes its reads as they come, ends in a `Timeline`."""
-
-    __slots__ = (
-        "_body",
-        "_deliver",
-        "_delivered",
-        "_inflate",
-        "_mode",
-        "_redact",
-        "_timeouts",
-        "exchange",
-        "queued",
-        "sse",
-    )
 
     def __init__(
         self,
@@ -46,6 +34,7 @@ class Decoding:
         self.exchange = exchange
         self.sse = SseDecoder(endpoint, keep_answer=keep_answer)
         self.queued = False
+        self._framing = Framing()
         self._body = bytearray()
         self._inflate: Callable[[bytes], bytes] | None = None
         self._mode = ""
@@ -57,9 +46,9 @@ class Decoding:
     def step(self) -> bool:
         """Decode the oldest reads; return whether there is more to do now."""
         exchange = self.exchange
-        if exchange.marks:
+        if exchange.reads:
             self._decode(*exchange.take())
-            if exchange.marks:
+            if exchange.reads:
                 return True
         # once: a stream that was still queued when it ended is queued again by the one who sent it
         if exchange.done_ns is not None and not self._delivered:
@@ -69,10 +58,11 @@ class Decoding:
 
     def drain(self) -> None:
         """Decode what has arrived so far (a time-out is about to be judged)."""
-        while self.exchange.marks:
+        while self.exchange.reads:
             self._decode(*self.exchange.take())
 
-    def _decode(self, data: bytes, ends: Int64s, stamps_ns: Int64s) -> None:
+    def _decode(self, raw: bytes, sizes: Int64s, stamps_ns: Int64s) -> None:
+        data, ends = self._framing.body(raw, sizes)
         if not data:  # perhaps not even the headers are complete
             return
         if not self._mode:
@@ -97,6 +87,7 @@ class Decoding:
     def _timeline(self, done_ns: int) -> Timeline:
         exchange, sse = self.exchange, self.sse
         sse.finish()
+        self._framing.close()
         body = bytes(self._body) if self._mode == "body" else None
         outcome, error = outcome_of(exchange, sse, body, self._timeouts)
         return Timeline(

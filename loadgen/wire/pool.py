@@ -7,6 +7,7 @@ from typing import Any, Final
 from loadgen.scenario.model import Target
 from loadgen.units import NS_PER_S, format_duration
 from loadgen.wire.connect import connect, connect_words, resolve, tls_context
+from loadgen.wire.reader import Reader
 from loadgen.wire.request import RequestHead
 from loadgen.wire.stopwatch import Connection, Exchange, now_ns
 
@@ -19,10 +20,11 @@ _STALE_BEFORE_FRESH: Final = 3
 class Pool:
     """The connections of one target."""
 
-    def __init__(self, target: Target, head: RequestHead) -> None:
+    def __init__(self, target: Target, head: RequestHead, reader: Reader) -> None:
         self.opened = 0  # how many are open
         self._target = target
         self._head = head
+        self._reader = reader
         self._tls = tls_context(target, head)
         self._addresses: tuple[str, ...] = ()
         self._idle: dict[Connection, None] = {}  # in the order they became free; the latest is used first
@@ -116,7 +118,7 @@ class Pool:
         self.opened += 1
         connection: Connection | None = None
         exchange.connect_start_ns = now_ns()
-        task = asyncio.ensure_future(connect(self._addresses, self._head, self._tls))
+        task = asyncio.ensure_future(connect(self._addresses, self._head, self._tls, self._reader))
         self._connecting[exchange] = task
         timeout_ns = self._target.timeouts.connect_ns
         try:

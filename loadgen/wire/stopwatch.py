@@ -1,40 +1,41 @@
 """The stopwatch: a connection whose reads are stamped before anything else happens to them.
 
-`Connection` stamps and feeds the HTTP framing (llhttp); an `Exchange` is one request on it while it is
-live and holds the stamps and the body until the decoder takes them. Nothing here parses SSE or
-JSON and nothing wakes a coroutine but the end of the answer (docs/measuring.md says why).
+`Connection` finds the end of the answer by its HTTP framing (llhttp); an `Exchange` is one request on it
+while it is live and holds the reads until they are taken to be decoded. Nothing here parses SSE or JSON and
+nothing wakes a coroutine but the end of the answer (docs/measuring.md says why).
 """
 
 import asyncio
+import socket
 import time
-from array import array
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import httptools
 import numpy as np
 
+from loadgen.wire.plain import PlainSocket
+from loadgen.wire.reader import Reader
 from loadgen.wire.timeline import Int64s
 
 now_ns: Final = time.perf_counter_ns
 PENDING_READS: Final = 256
 PENDING_BYTES: Final = 64 << 10
 MAX_HEADER_BYTES: Final = 128 << 10
-LATEST_READ_NS: Final = [0]  # of all connections: by it is known whether a burst has passed
 
 
 class Exchange:
     """One request and its answer on the wire, while live.
 
-    stamps: instant of every read; marks: how long the body was after it; body: its bytes so far.
-    These three are emptied by the decoder as it goes.
+    reads: instant and bytes of each, in turns, until `take` empties it; seen: how many of its items the
+    framing has seen.
     """
 
     __slots__ = (
         "answered",
         "attempts",
-        "body",
         "check_ns",
+        "chunked",
         "complete",
         "connect_start_ns",
         "connected_ns",
@@ -46,17 +47,21 @@ class Exchange:
         "first_byte_ns",
         "framed",
         "header_bytes",
-        "marks",
-        "on_body",
         "on_pending",
+        "pending_bytes",
+        "reads",
+        "seen",
         "sent_ns",
-        "stamps",
         "status",
         "waiter",
         "wake",
     )
 
-    def __init__(self, waiter: asyncio.Future[None], wake: Callable[[asyncio.Future[None]], None]) -> None:
+    def __init__(
+        self,
+        waiter: asyncio.Future[None],
+        wake: Callable[[asyncio.Future[None]], None],
+    ) -> None:
         self.waiter = waiter
         self.wake = wake
         self.on_pending: Callable[[], None] | None = None
@@ -80,7 +85,7 @@ class Exchange:
         return (
             self.failure is not None
             and self.failure[0] == "disconnected"
-            and not self.stamps
+            and not self.reads
             and self.first_byte_ns is None
         )
 
@@ -94,37 +99,40 @@ class Exchange:
 
     def begin(self) -> None:
         """Make ready for an answer."""
-        self.stamps = array("q")
-        self.marks = array("q")
-        self.body = bytearray()
-        self.on_body = self.body.extend  # called by llhttp with each span of the body
+        self.reads: list[Any] = []
+        self.seen = 0
+        self.pending_bytes = 0
         self.first_byte_ns: int | None = None
         self.status: int | None = None
         self.content_type = b""
         self.content_encoding = b""
         self.header_bytes = 0
         self.framed = False
+        self.chunked = False
         self.answered = False
         self.complete = False
 
-    def take(self, most_reads: int = PENDING_READS) -> tuple[bytes, Int64s, Int64s]:
-        """Hand over the oldest reads: body bytes, offset in them at which each read ends, stamp of each read.
+    def pending(self) -> None:
+        """Have the reads so far decoded soon: there are many of them."""
+        if self.on_pending is not None:
+            self.on_pending()
+
+    def take(self, most: int = PENDING_READS) -> tuple[bytes, Int64s, Int64s]:
+        """Hand over the oldest reads: their bytes with HTTP's framing, the size of each, the stamp of each.
 
         Shapes: (bytes,), (reads,), (reads,).
         """
-        stamps, marks, body = self.stamps, self.marks, self.body
-        if self.first_byte_ns is None and stamps:
-            self.first_byte_ns = stamps[0]
-        if len(marks) <= most_reads:
-            taken = bytes(body), np.array(marks, np.int64), np.array(stamps, np.int64)
-            del body[:], marks[:], stamps[:]
-            return taken
-        upto = marks[most_reads - 1]
-        data, ends = bytes(body[:upto]), np.array(marks[:most_reads], np.int64)
-        of_read = np.array(stamps[:most_reads], np.int64)
-        del body[:upto], stamps[:most_reads]
-        self.marks = array("q", [m - upto for m in marks[most_reads:]])
-        return data, ends, of_read
+        if self.connection is not None:
+            self.connection.frame()
+        reads = self.reads
+        if self.first_byte_ns is None and reads:
+            self.first_byte_ns = reads[0]
+        taken = reads[: 2 * most]
+        del reads[: 2 * most]
+        self.seen = len(reads)
+        self.pending_bytes = 0
+        raw = taken[1::2]
+        return b"".join(raw), np.array([len(data) for data in raw], np.int64), np.array(taken[::2], np.int64)
 
     # llhttp's callbacks
 
@@ -138,7 +146,7 @@ class Exchange:
         self.header_bytes += len(name) + len(value)
         if self.header_bytes > MAX_HEADER_BYTES:
             what = f"the answer's headers are larger than {MAX_HEADER_BYTES >> 10} KB"
-            self.fail("bad_stream", what, self.stamps[-1])
+            self.fail("bad_stream", what, self.reads[-2])
             return
         if self.answered:  # a trailer decides nothing any more
             return
@@ -147,8 +155,10 @@ class Exchange:
             self.content_type = value.lower()
         elif name == b"content-encoding":
             self.content_encoding = value.lower().strip()
-        elif name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value.lower()):
+        elif name == b"content-length":
             self.framed = True
+        elif name == b"transfer-encoding" and b"chunked" in value.lower():
+            self.framed = self.chunked = True
 
     def on_headers_complete(self) -> None:
         """Take the status; of an informational answer (1xx) nothing is kept."""
@@ -159,12 +169,12 @@ class Exchange:
                 self.answered = True
             else:
                 self.content_type = self.content_encoding = b""
-                self.framed = False
+                self.framed = self.chunked = False
 
     def on_message_complete(self) -> None:
         """End the request at the stamp of the read that completed it."""
         if self.answered:
-            self.finish(self.stamps[-1])
+            self.finish(self.reads[-2])
 
     # endings
 
@@ -195,17 +205,21 @@ class Exchange:
 
 
 class Connection(asyncio.Protocol):
-    """One connection; carries one exchange at a time."""
+    """One connection; carries one exchange at a time.
 
-    __slots__ = ("exchange", "feed", "on_free", "parser", "served", "transport")
+    The reads of a plain one come from a `Reader`, those of TLS from the loop's transport.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_reader", "exchange", "on_free", "parser", "plain", "served", "transport")
+
+    def __init__(self, reader: Reader) -> None:
         self.on_free: Callable[[Connection, bool], None] | None = None  # set by its client
-        self.transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | PlainSocket | None = None
+        self.plain: PlainSocket | None = None
         self.exchange: Exchange | None = None
         self.parser: httptools.HttpResponseParser | None = None
-        self.feed: Callable[[bytes], None] = _unexpected
         self.served = 0
+        self._reader = reader
 
     @property
     def usable(self) -> bool:
@@ -219,8 +233,7 @@ class Connection(asyncio.Protocol):
         exchange.connection = self
         exchange.attempts += 1
         self.exchange = exchange
-        self.parser = parser = httptools.HttpResponseParser(exchange)
-        self.feed = parser.feed_data
+        self.parser = httptools.HttpResponseParser(exchange)
         exchange.sent_ns = now_ns()
         transport.write(request)
 
@@ -232,8 +245,9 @@ class Connection(asyncio.Protocol):
         """Part from the exchange; no reference between the two is left."""
         self.exchange = None
         self.parser = None
-        self.feed = _unexpected
         self.served += 1
+        if self.plain is not None:
+            reusable &= self.plain.slow()
         if not reusable:
             self.close()
         elif self.on_free is not None:
@@ -243,56 +257,80 @@ class Connection(asyncio.Protocol):
         """Close at once, without waiting for what is still to be written."""
         if self.transport is not None:
             self.transport.abort()
-            self.transport = None
+            self.transport = self.plain = None
         on_free, self.on_free = self.on_free, None
         if on_free is not None:
             on_free(self, False)
 
-    # asyncio's callbacks
+    # reads
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport (for TLS a second one takes the place of the first)."""
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")  # noqa: S101
-        self.transport = transport  # type: ignore[assignment]  # uvloop's transports are not subclasses
+    def received(self, stamp: int, data: bytes) -> None:
+        """Take a read, and let the framing look at it."""
+        exchange = self.exchange
+        if exchange is None:  # bytes that nobody asked for: it can't be trusted with another request
+            self.close()
+            return
+        exchange.reads.append(stamp)
+        exchange.reads.append(data)
+        self.look(len(data))
 
-    def data_received(self, data: bytes) -> None:
-        """Stamp a read, then let the framing find the body in it."""
-        stamp = now_ns()
+    def look(self, size: int) -> None:
+        """Let the framing look at what it has not seen; size: bytes of the latest read."""
+        self.frame()
         exchange = self.exchange
         if exchange is None:
-            self._unsolicited()
             return
-        LATEST_READ_NS[0] = stamp
-        exchange.stamps.append(stamp)
-        feed = self.feed
+        exchange.pending_bytes += size
+        if exchange.chunked and exchange.answered and self.plain is not None:
+            self.plain.quick(exchange.reads)
+        if exchange.pending_bytes >= PENDING_BYTES or len(exchange.reads) >= 2 * PENDING_READS:
+            exchange.pending()
+
+    def frame(self) -> None:
+        """Feed the framing with the reads it has not seen; the exchange may have ended after it."""
+        exchange, parser = self.exchange, self.parser
+        if exchange is None or parser is None:
+            return
+        reads, seen = exchange.reads, exchange.seen
+        if len(reads) == seen:
+            return
+        exchange.seen = len(reads)
+        data = reads[-1] if len(reads) == seen + 2 else b"".join(reads[seen + 1 :: 2])
         try:
-            feed(data)
+            parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._bad_framing(exchange, error)
         except httptools.HttpParserUpgrade:
-            exchange.fail("bad_stream", "the server switched protocols", stamp)
-        marks = exchange.marks
-        marks.append(len(exchange.body))
-        if (len(data) >= PENDING_BYTES or len(marks) >= PENDING_READS) and exchange.on_pending is not None:
-            exchange.on_pending()
+            exchange.fail("bad_stream", "the server switched protocols", reads[-2])
+
+    # asyncio's callbacks, and those of a plain socket
+
+    def plain_made(self, sock: socket.socket) -> None:
+        """Have a socket read by the reader."""
+        self.transport = self.plain = PlainSocket(sock, self._reader, self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport (for TLS a second one takes the place of the first)."""
+        self.transport = transport  # type: ignore[assignment]  # uvloop's transports are not subclasses
+
+    def data_received(self, data: bytes) -> None:
+        """Stamp a read."""
+        self._reader.latest_ns = stamp = now_ns()
+        self.received(stamp, data)
 
     def eof_received(self) -> bool:
         """The server has closed its side."""
-        self._ended(now_ns(), None)
+        self.ended(now_ns(), None)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._ended(now_ns(), exc)
+        self.ended(now_ns(), exc)
         self.close()
 
-    def pause_writing(self) -> None:
-        """Nothing to do: a request is written whole, the kernel and the transport hold it."""
-
-    def resume_writing(self) -> None:
-        """See pause_writing."""
-
-    def _ended(self, stamp: int, exc: Exception | None) -> None:
+    def ended(self, stamp: int, exc: Exception | None) -> None:
+        """End what was under way: nothing comes any more."""
+        self.frame()
         exchange = self.exchange
         if exchange is None:
             return
@@ -307,12 +345,4 @@ class Connection(asyncio.Protocol):
         if exchange.complete:  # bytes after the end: the answer is whole, the connection is not to be trusted
             self.close()
         else:
-            exchange.fail("bad_stream", f"not HTTP/1.1 as the parser knows it: {error}", exchange.stamps[-1])
-
-    def _unsolicited(self) -> None:
-        """Bytes that nobody asked for: this connection can't be trusted with another request."""
-        self.close()
-
-
-def _unexpected(data: bytes) -> None:
-    """Stand for the parser of a connection that waits for nothing."""
+            exchange.fail("bad_stream", f"not HTTP/1.1 as the parser knows it: {error}", exchange.reads[-2])

@@ -106,6 +106,12 @@ class Wire(asyncio.Transport):
         self.closed = True
 
 
+class Stands:
+    """Stands for a reader: takes note of when the latest read came."""
+
+    latest_ns = 0
+
+
 class Play:
     """One connection and what its exchanges become."""
 
@@ -113,7 +119,7 @@ class Play:
         self.clock = clock
         self.timeouts = timeouts or Timeouts()
         self.wire = Wire()
-        self.connection = Connection()
+        self.connection = Connection(Stands())  # type: ignore[arg-type]  # nothing is read by itself here
         self.connection.connection_made(self.wire)
         self.freed: list[bool] = []
         self.connection.on_free = lambda _, reusable: self.freed.append(reusable)

@@ -278,19 +278,18 @@ async def test_a_restart_of_the_server_does_not_end_keep_alive() -> None:
         assert server.accepted == 12
 
 
-async def test_a_connection_about_to_close_is_not_used() -> None:
+async def test_a_connection_lost_while_idle_is_not_used() -> None:
     async with RawServer(SERVE) as server, calling(server.base_url) as caller:
         await caller.send()
         (connection,) = caller.client._pool._idle
-        assert connection.transport is not None
-        connection.transport.close()
+        connection.connection_lost(ConnectionResetError())
         second = await caller.send()
         assert (second.outcome, second.attempts, server.accepted) == ("ok", 1, 2)
 
 
 async def test_a_connection_lost_before_it_could_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async def connect(addresses: tuple[str, ...], *_: Any) -> tuple[Connection, tuple[str, ...]]:
-        connection = Connection()
+        connection = Connection(caller.client._pool._reader)
         connection.connection_lost(None)
         return connection, addresses
 

@@ -104,16 +104,16 @@ def test_reads_are_handed_over_in_any_portions(sizes: list[int], most: int, cloc
     for i, piece in enumerate(pieces_of(message.raw, list(accumulate(sizes)))):
         for play in (whole, parted):
             play.read(piece, FIRST + i * STEP)
-    data, ends, stamps = whole.exchange.take(10**6)
-    got, at = [], 0
-    while parted.exchange.marks:
-        some, their_ends, their_stamps = parted.exchange.take(most)
-        got += [
-            (at + end, stamp) for end, stamp in zip(their_ends.tolist(), their_stamps.tolist(), strict=True)
-        ]
-        at += len(some)
-    assert data == BODY
-    assert got == list(zip(ends.tolist(), stamps.tolist(), strict=True))
+    raw, their_sizes, stamps = whole.exchange.take(10**6)
+    got = b""
+    reads: list[tuple[int, int]] = []
+    while parted.exchange.reads:
+        some, some_sizes, some_stamps = parted.exchange.take(most)
+        assert len(some) == some_sizes.sum()
+        got += some
+        reads += zip(some_sizes.tolist(), some_stamps.tolist(), strict=True)
+    assert got == raw == message.raw
+    assert reads == list(zip(their_sizes.tolist(), stamps.tolist(), strict=True))
 
 
 def test_a_stream_is_to_be_decoded_when_enough_is_pending(clock: Clock) -> None:
@@ -125,7 +125,7 @@ def test_a_stream_is_to_be_decoded_when_enough_is_pending(clock: Clock) -> None:
     play.read(b"1\r\nb\r\n", FIRST)
     assert play.pending == 1
     play.decoding.step()
-    assert not play.exchange.marks
+    assert not play.exchange.reads
     play.read(chunk(b"x" * PENDING_BYTES), FIRST)
     assert play.pending == 2
 
@@ -137,7 +137,7 @@ def test_of_a_huge_refusal_only_the_beginning_is_kept(clock: Clock) -> None:
         play.read(chunk(b"x" * PENDING_BYTES), FIRST + i)
         play.decoding.step()
     assert len(play.decoding._body) <= 2 * MAX_ERROR_BODY
-    assert not play.exchange.body
+    assert not play.exchange.reads
     play.read(b"0\r\n\r\n", 77_777)
     assert play.timeline().error == "HTTP 500: " + "x" * 289 + "…"
 
