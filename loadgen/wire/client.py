@@ -108,7 +108,7 @@ class Client:
                 continue
             connection.frame()  # an end that has bytes behind it is found here only
             if not exchange.ended():
-                exchange.pending()
+                self._queue.add(self.live[exchange])
                 if exchange.check_ns <= now:
                     self._judge(exchange, now)
 

@@ -10,7 +10,7 @@ from loadgen.wire.decode import Decoding
 from loadgen.wire.reader import Reader
 from loadgen.wire.stopwatch import now_ns
 
-WAKE_UPS: Final = 2
+WAKE_UPS: Final = 1
 WAKE_UP_NS: Final = 150_000
 QUIET_NS: Final = 15_000
 WAKE_PATIENCE_NS: Final = 1_000_000

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 now_ns: Final = time.perf_counter_ns
 AT_ONCE: Final = 64
-TURNS: Final = 16  # then the loop's timers have their turn
+TURNS: Final = 16  # then the timers have theirs
 _READ: Final = 16 << 10
 _LARGE: Final = 8 << 10
 _SMALL: Final = 4
@@ -95,30 +95,36 @@ class Reader:
         stamp, turns = 0, TURNS
         while turns and (ready := self._epoll.poll(0, AT_ONCE)):
             turns -= 1
+            later: list[tuple[int, int, bytes | None]] = []  # all of the round are stamped first
             for fd, what in ready:
+                if what & select.EPOLLOUT:
+                    connections[fd].drain()
+                stamp = now_ns()
                 try:
-                    if what & select.EPOLLOUT:
-                        connections[fd].drain()
-                        if what == select.EPOLLOUT:
-                            continue
-                    stamp = now_ns()
                     data = buffer[: read(fd, into)].tobytes()
-                    reads = streams.get(fd)
-                    if reads is None or not data:
-                        connections[fd].received(stamp, data)
-                    else:
-                        # only what ends like this can end a chunked answer (RFC 9112, section 7.1); a few
-                        # bytes may be the end of that end
-                        reads.append(stamp)
-                        reads.append(data)
-                        if data.endswith(_TAIL) or not _SMALL <= len(data) < _LARGE:
-                            connections[fd].look(len(data))
                 except BlockingIOError:
                     continue
                 except OSError as error:
                     if fd in connections:
                         connections[fd].lost(error)
-                except KeyError:  # closed by what came before it in this round
                     continue
+                reads = streams.get(fd)
+                if reads is None or not data:
+                    later.append((fd, stamp, data))
+                else:
+                    reads.append(stamp)
+                    reads.append(data)
+                    # only what ends like this can end a chunked answer (RFC 9112, section 7.1); a few bytes
+                    # may be the end of that end
+                    if data.endswith(_TAIL) or not _SMALL <= len(data) < _LARGE:
+                        later.append((fd, len(data), None))
+            for fd, number, read_now in later:
+                plain = connections.get(fd)  # none: closed by what came before it
+                if plain is None:
+                    continue
+                if read_now is None:
+                    plain.look(number)
+                else:
+                    plain.received(number, read_now)
         if stamp:
             self.latest_ns = stamp

@@ -112,11 +112,6 @@ class Exchange:
         self.answered = False
         self.complete = False
 
-    def pending(self) -> None:
-        """Have the reads so far decoded soon: there are many of them."""
-        if self.on_pending is not None:
-            self.on_pending()
-
     def take(self, most: int = PENDING_READS) -> tuple[bytes, Int64s, Int64s]:
         """Hand over the oldest reads: their bytes with HTTP's framing, the size of each, the stamp of each.
 
@@ -283,8 +278,9 @@ class Connection(asyncio.Protocol):
         exchange.pending_bytes += size
         if exchange.chunked and exchange.answered and self.plain is not None:
             self.plain.quick(exchange.reads)
-        if exchange.pending_bytes >= PENDING_BYTES or len(exchange.reads) >= 2 * PENDING_READS:
-            exchange.pending()
+        many = exchange.pending_bytes >= PENDING_BYTES or len(exchange.reads) >= 2 * PENDING_READS
+        if many and exchange.on_pending is not None:
+            exchange.on_pending()
 
     def frame(self) -> None:
         """Feed the framing with the reads it has not seen; the exchange may have ended after it."""
