@@ -4,7 +4,6 @@ import asyncio
 import heapq
 import sys
 
-from loadgen.wire.decode_queue import WAKE_UPS
 from loadgen.wire.stopwatch import now_ns
 from loadgen.wire.timerfd import PreciseTimer
 
@@ -49,11 +48,8 @@ class Pacer:
         self._timer.close()
 
     def _due(self) -> None:
-        """Wake those that are due, a few at a time: the loop looks at the sockets in between."""
-        now = now_ns()
-        for _ in range(WAKE_UPS):
-            if not self._heap or self._heap[0][0] > now:
-                break
+        """Wake those that are due, one by one: the loop looks at the sockets in between."""
+        if self._heap and self._heap[0][0] <= now_ns():
             _, _, future = heapq.heappop(self._heap)
             if not future.done():
                 future.set_result(None)

@@ -10,23 +10,26 @@ from loadgen.wire.decode import Decoding
 from loadgen.wire.reader import Reader
 from loadgen.wire.stopwatch import now_ns
 
-WAKE_UPS: Final = 1
 WAKE_UP_NS: Final = 150_000
 QUIET_NS: Final = 15_000
-WAKE_PATIENCE_NS: Final = 1_000_000
+CALM_NS: Final = 400_000
+MANY: Final = 200  # so many wait that it is looked at every turn of the loop, not every millisecond
+LOOK_S: Final = 0.001
+WAKE_PATIENCE_NS: Final = 250_000
 PATIENCE_NS: Final = 2_000_000_000
 
 
 class DecodeQueue:
-    """What is done between two looks at the sockets: a wake-up or two, else some decoding.
+    """What is done between two looks at the sockets: a wake-up, else some decoding.
 
     That is of one answer, at most 256 reads of it.
 
-    Servers send in bursts: streams that began together have their events due together. So both wait until
-    no read has come for 15 µs: a session whose request has ended for at most 1 ms, decoding for at most two
-    seconds, and the less the more of them wait. And when hundreds of streams end together, waking all
-    their sessions at once would keep the loop from the reads of all others for many milliseconds; so they
-    go a few at a time. Nor is an answer decoded when a planned request would have to wait for it.
+    Servers send in bursts: streams that began together have their events due together. So a session whose
+    request has ended waits until no read has come for 15 µs, but for at most 0.25 ms, and the less the more of
+    them wait. An answer takes some tenths of a millisecond to decode; it waits until no read has come for
+    0.4 ms divided among those that wait, but for at most two seconds, divided likewise. And when hundreds of
+    streams end together, waking all their sessions at once would keep the loop from the reads of all others
+    for many milliseconds; so they go one by one. Neither goes when a planned request would have to wait for it.
     reader: whose reads come first.
     """
 
@@ -35,7 +38,7 @@ class DecodeQueue:
         self._loop = loop
         self._waiting: deque[Decoding] = deque()
         self._ended: deque[asyncio.Future[None]] = deque()
-        self._scheduled = False
+        self._scheduled = self._again = False
         self._woken_ns = 0
         self._decoded_ns = 0
         self._takes_ns = 0  # a decoding, lately
@@ -73,19 +76,27 @@ class DecodeQueue:
             self._scheduled = True
             self._loop.call_soon(self._look)
 
+    def _look_again(self) -> None:
+        self._again = False
+        if self._waiting:
+            self._schedule()
+
     def _look(self) -> None:
         ended, waiting = self._ended, self._waiting
         self._scheduled = False
         now = now_ns()
-        quiet_ns = self._next_send() - now if now - self.reader.latest_ns > QUIET_NS else 0
-        if ended and (quiet_ns > WAKE_UP_NS or now - self._woken_ns > WAKE_PATIENCE_NS // len(ended)):
+        calm_ns = now - self.reader.latest_ns
+        if ended and (
+            (calm_ns > QUIET_NS and self._next_send() > now + WAKE_UP_NS)
+            or now - self._woken_ns > WAKE_PATIENCE_NS // len(ended)
+        ):
             self._woken_ns = now
-            for _ in range(min(len(ended), WAKE_UPS)):
-                waiter = ended.popleft()
-                if not waiter.done():
-                    waiter.set_result(None)
+            waiter = ended.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
         elif waiting and (
-            4 * quiet_ns > 5 * self._takes_ns or now - self._decoded_ns > PATIENCE_NS // len(waiting)
+            (calm_ns > CALM_NS // len(waiting) and self._next_send() > now + self._takes_ns * 5 // 4)
+            or now - self._decoded_ns > PATIENCE_NS // len(waiting)
         ):
             decoding = waiting.popleft()
             decoding.queued = False
@@ -94,8 +105,12 @@ class DecodeQueue:
                 waiting.append(decoding)
             self._decoded_ns = now_ns()
             self._takes_ns += (self._decoded_ns - now - self._takes_ns) // 8
-        if ended or waiting:
             self._schedule()
+        if ended or len(waiting) > MANY:
+            self._schedule()
+        elif waiting and not self._again and not self._scheduled:
+            self._again = True
+            self._loop.call_later(LOOK_S, self._look_again)
 
 
 def _never() -> int:
