@@ -25,8 +25,8 @@ class DecodeQueue:
     That is of one answer, at most 256 reads of it.
 
     Servers send in bursts: streams that began together have their events due together. So a session whose
-    request has ended waits until no read has come for 15 µs, but for at most 0.25 ms, and the less the more of
-    them wait. An answer takes some tenths of a millisecond to decode; it waits until no read has come for
+    request has ended waits until no read has come for 15 µs, but for at most 0.25 ms, and the less the more
+    of them wait. An answer takes some tenths of a millisecond to decode; it waits until no read has come for
     0.4 ms divided among those that wait, but for at most two seconds, divided likewise. And when hundreds of
     streams end together, waking all their sessions at once would keep the loop from the reads of all others
     for many milliseconds; so they go one by one. Neither goes when a planned request would have to wait for it.
