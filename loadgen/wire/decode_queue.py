@@ -29,7 +29,7 @@ class DecodeQueue:
     of them wait. An answer takes some tenths of a millisecond to decode; it waits until no read has come for
     0.4 ms divided among those that wait, but for at most two seconds, divided likewise. And when hundreds of
     streams end together, waking all their sessions at once would keep the loop from the reads of all others
-    for many milliseconds; so they go one by one. Neither goes when a planned request would have to wait for it.
+    for many milliseconds; so they go one by one. Neither goes when a planned request would have to wait.
     reader: whose reads come first.
     """
 
