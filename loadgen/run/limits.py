@@ -1,5 +1,6 @@
 """What this machine allows: checked before the run, with the remedy."""
 
+import fcntl
 import os
 import resource
 from collections.abc import Sequence
@@ -55,9 +56,12 @@ def _make_room(descriptors: int) -> None:
     Linux does so when the 257th, 513th, ... is opened, and a process with threads then waits 15 ms for
     all cores.
     """
-    read, write = os.pipe()
+    ours, other = os.pipe()
     try:
-        os.close(os.dup2(read, descriptors - 1, inheritable=False))
+        # the lowest that is free from there on: what the process has open stays as it is
+        os.close(fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, descriptors - 1))
+    except OSError:  # none is free there: then the table is as large already
+        pass
     finally:
-        os.close(read)
-        os.close(write)
+        os.close(ours)
+        os.close(other)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from loadgen.scenario.model import Target
 from loadgen.wire.decode import Decoding
@@ -13,6 +14,8 @@ from loadgen.wire.request import RequestHead
 from loadgen.wire.stopwatch import PENDING_READS, Connection, Exchange, now_ns
 from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
+
+QUIET_STREAM_NS: Final = 50_000_000  # no read for so long: whether it was the last is to be looked at
 
 
 class Client:
@@ -100,17 +103,18 @@ class Client:
     # endings
 
     def sweep(self) -> None:
-        """Judge the time-outs of the streams that are due, have those of many reads decoded."""
+        """Judge the time-outs that are due, find ends with bytes behind them, decode long streams."""
         now = now_ns()
-        for exchange in [x for x in self.live if x.check_ns <= now or len(x.reads) >= 2 * PENDING_READS]:
-            connection = exchange.connection
-            if connection is None:
+        for exchange in [x for x in self.live if x.reads or x.check_ns <= now]:
+            connection, many = exchange.connection, len(exchange.reads) >= 2 * PENDING_READS
+            due = exchange.check_ns <= now
+            if connection is None or not (due or many or exchange.reads[-2] < now - QUIET_STREAM_NS):
                 continue
-            connection.frame()  # an end that has bytes behind it is found here only
-            if not exchange.ended():
+            connection.frame()
+            if many and not exchange.ended():
                 self._queue.add(self.live[exchange])
-                if exchange.check_ns <= now:
-                    self._judge(exchange, now)
+            if due and not exchange.ended():
+                self._judge(exchange, now)
 
     def _judge(self, exchange: Exchange, now: int) -> None:
         decoding = self.live[exchange]

@@ -58,7 +58,6 @@ class PlainSocket:
         except BlockingIOError:
             return
         except OSError as error:
-            self._unsent = None
             # not from within: whoever writes is not to find its request ended
             asyncio.get_running_loop().call_soon(self.lost, error)
             return

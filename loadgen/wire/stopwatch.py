@@ -57,11 +57,7 @@ class Exchange:
         "wake",
     )
 
-    def __init__(
-        self,
-        waiter: asyncio.Future[None],
-        wake: Callable[[asyncio.Future[None]], None],
-    ) -> None:
+    def __init__(self, waiter: asyncio.Future[None], wake: Callable[[asyncio.Future[None]], None]) -> None:
         self.waiter = waiter
         self.wake = wake
         self.on_pending: Callable[[], None] | None = None
@@ -307,6 +303,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport (for TLS a second one takes the place of the first)."""
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")  # noqa: S101
         self.transport = transport  # type: ignore[assignment]  # uvloop's transports are not subclasses
 
     def data_received(self, data: bytes) -> None:

@@ -314,3 +314,21 @@ async def test_no_file_descriptors_left_is_the_clients_own_failure() -> None:
             f"can't connect to 127.0.0.1:{server.port}: Too many open files"
         }
         assert (await caller.send()).outcome == "ok"
+
+
+@pytest.mark.parametrize("behind", [b"}", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"])
+async def test_an_end_with_bytes_behind_it_in_one_read_is_found(behind: bytes) -> None:
+    """The reader looks in full only at what ends as an answer must; the sweep finds the others."""
+    begun = asyncio.Event()
+    whole = stream("a", "b", "c")
+    at = whole.index(b"data:") + 400
+    serve: Script = [Step.REQUEST, whole[:at], begun, whole[at:] + behind, Step.HOLD]
+    async with RawServer(serve) as server, calling(server.base_url) as caller:
+        asked = asyncio.ensure_future(caller.send())
+        await caller.until_live(1)
+        while not any(exchange.reads for exchange in caller.client.live):
+            await asyncio.sleep(0)
+        begun.set()
+        t = await asked
+        assert (t.outcome, t.event_chars.tolist()) == ("ok", [1, 1, 1])
+        assert caller.client.connections == 0

@@ -1,6 +1,7 @@
 """Token counts and times: within bounds whatever the distribution, and distributed as the scenario says."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,18 +84,22 @@ SHAPES: list[tuple[Lengths, float, dict[str, float]]] = [
 ]
 
 
-@pytest.mark.parametrize(("lengths", "tolerance", "expected"), SHAPES, ids=[repr(s[0]) for s in SHAPES])
-def test_counts_are_distributed_as_asked(
-    lengths: Lengths, tolerance: float, expected: dict[str, float]
-) -> None:
-    drawn = draw(lengths, np.random.default_rng(7), 20_000)
-    found = {
+def described(drawn: npt.NDArray[np.int64]) -> dict[str, float]:
+    return {
         "mean": float(drawn.mean()),
         "p50": float(np.median(drawn)),
         "p95": float(np.percentile(drawn, 95)),
         "min": int(drawn.min()),
         "max": int(drawn.max()),
     }
+
+
+@pytest.mark.parametrize(("lengths", "tolerance", "expected"), SHAPES, ids=[repr(s[0]) for s in SHAPES])
+def test_counts_are_distributed_as_asked(
+    lengths: Lengths, tolerance: float, expected: dict[str, float]
+) -> None:
+    drawn = draw(lengths, np.random.default_rng(7), 20_000)
+    found = described(drawn)
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=tolerance), name
 
@@ -156,13 +161,7 @@ TIMES: list[tuple[Times, float, dict[str, float]]] = [
 def test_times_are_distributed_as_asked(times: Times, tolerance: float, expected: dict[str, float]) -> None:
     drawn = draw_times(times, np.random.default_rng(7), 20_000)
     assert drawn.dtype == np.int64
-    found = {
-        "mean": float(drawn.mean()),
-        "p50": float(np.median(drawn)),
-        "p95": float(np.percentile(drawn, 95)),
-        "min": int(drawn.min()),
-        "max": int(drawn.max()),
-    }
+    found = described(drawn)
     assert found["min"] >= 0
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=tolerance), name
