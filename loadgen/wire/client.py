@@ -15,7 +15,7 @@ from loadgen.wire.stopwatch import PENDING_READS, Connection, Exchange, now_ns
 from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
 
-QUIET_STREAM_NS: Final = 50_000_000  # no read for so long: whether it was the last is to be looked at
+CALM_NS: Final = 50_000_000  # no read for so long: whether it was the last is to be looked at
 
 
 class Client:
@@ -104,17 +104,17 @@ class Client:
 
     def sweep(self) -> None:
         """Judge the time-outs that are due, find ends with bytes behind them, decode long streams."""
-        now = now_ns()
-        for exchange in [x for x in self.live if x.reads or x.check_ns <= now]:
-            connection, many = exchange.connection, len(exchange.reads) >= 2 * PENDING_READS
-            due = exchange.check_ns <= now
-            if connection is None or not (due or many or exchange.reads[-2] < now - QUIET_STREAM_NS):
-                continue
-            connection.frame()
-            if many and not exchange.ended():
-                self._queue.add(self.live[exchange])
-            if due and not exchange.ended():
-                self._judge(exchange, now)
+        now, many = now_ns(), 2 * PENDING_READS
+        for x in list(self.live):
+            due, reads = x.check_ns <= now, x.reads
+            if x.connection is not None and (
+                due or (reads and (reads[-2] < now - CALM_NS or len(reads) >= many))
+            ):
+                x.connection.frame()
+                if len(reads) >= many:
+                    self._queue.add(self.live[x])
+                if due and not x.ended():
+                    self._judge(x, now)
 
     def _judge(self, exchange: Exchange, now: int) -> None:
         decoding = self.live[exchange]

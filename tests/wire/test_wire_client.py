@@ -326,7 +326,7 @@ async def test_an_end_with_bytes_behind_it_in_one_read_is_found(behind: bytes) -
     async with RawServer(serve) as server, calling(server.base_url) as caller:
         asked = asyncio.ensure_future(caller.send())
         await caller.until_live(1)
-        while not any(exchange.reads for exchange in caller.client.live):
+        while not any(exchange.reads for exchange in caller.client.live):  # noqa: ASYNC110  # a few turns
             await asyncio.sleep(0)
         begun.set()
         t = await asked
