@@ -137,6 +137,9 @@ class Session(NamedTuple):
             body=turn.body,
             session_id=identity,
             keep_answer=keep_answer,
+            fill=turn.fill,
+            inputs=turn.inputs,
+            image=turn.image,
         )
 
     def _origin(self, prompt: Prompt, turn: int, intended_ns: int) -> tuple[Origin, int]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from loadgen.catalog.price import Price
 from loadgen.scenario.lengths import Count, Duration, FilePath, NonEmpty
 from loadgen.scenario.traffic import Load, seconds
 from loadgen.scenario.words import Workload
@@ -50,8 +51,10 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One endpoint and model under test. Without `base_url` it runs on the built-in simulator.
 
-    name: what reports call it, one of a kind. base_url: without a final slash; "env" in a file means
-    OPENAI_BASE_URL (and OPENAI_API_KEY, where set, is the key). api_key_env: the variable whose value
+    name: what reports call it, one of a kind. endpoint: the kind of API. stream: whether answers come as
+    events (images and embeddings never do). price: instead of the catalogue's.
+    base_url: without a final slash; "env" in a file means OPENAI_BASE_URL (and OPENAI_API_KEY, where set, is
+    the key). api_key_env: the variable whose value
     goes out as a Bearer token. headers, query: sent with every request; a secret is a `FromEnv`.
     extra_body: laid over the request's JSON body. ca_file: PEM file of the authorities to trust.
     insecure: do not check the certificate. max_connections: open at once (None: no limit).
@@ -62,7 +65,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: NonEmpty
     model: NonEmpty
     base_url: str | None = None
-    endpoint: Literal["chat"] = "chat"
+    endpoint: Literal["chat", "completions", "responses", "images", "embeddings"] = "chat"
+    stream: bool = True
     api_key_env: NonEmpty | None = None
     headers: dict[str, str | FromEnv] = {}
     query: dict[str, str | FromEnv] = {}
@@ -73,6 +77,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_connections: Count | None = None
     context_tokens: Count | None = msgspec.field(name="context", default=None)
     session: SessionKey | None = None
+    price: Price | None = None
 
 
 class ReportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -36,6 +36,29 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     result: str
 
 
+class ImageParts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Images that go with a session's first message: `count` of them, made at `size`, or out of `files`."""
+
+    count: Count = msgspec.field(default_factory=lambda: Count(1))
+    size: NonEmpty = "1024x768"
+    files: tuple[FilePath, ...] = ()
+
+
+class AudioParts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sound that goes with each session's first message: made at a length, or one of `files` (WAV, MP3)."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 5.0
+    files: tuple[FilePath, ...] = ()
+
+
+class ImageOutput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an images endpoint is asked to make."""
+
+    size: NonEmpty = "1024x1024"
+    quality: NonEmpty | None = None
+    n: Count = msgspec.field(default_factory=lambda: Count(1))
+
+
 class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is said: where prompts come from, how long they and the answers are.
 
@@ -55,6 +78,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     overhead_tokens: what a prompt holds beyond its text (chat template, system message, mark; with a
     tokenizer only the template); left out, it is measured too.
     tokenizer: a tokenizer.json; then lengths are exact.
+    images, audio: parts that go with the text. image_output: for images endpoints. batch: texts in one
+    request of an embeddings endpoint. risk: a label that routes may ask for, such as "high".
     """
 
     source: Source = "code"
@@ -77,3 +102,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     chars_per_token: Annotated[float, msgspec.Meta(ge=0)] | None = None
     overhead_tokens: Annotated[float, msgspec.Meta(ge=0)] | None = None
     tokenizer: FilePath | None = None
+    images: ImageParts | None = None
+    audio: AudioParts | None = None
+    image_output: ImageOutput = msgspec.field(default_factory=ImageOutput)
+    batch: Count = msgspec.field(default_factory=lambda: Count(1))
+    risk: NonEmpty | None = None

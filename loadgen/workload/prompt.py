@@ -19,6 +19,9 @@ class Turn(msgspec.Struct, frozen=True):
     the history is the model's own. asked_output_tokens: the cap of the answer.
     answer: the recorded answer that later turns quote; None: the model's own.
     body: the whole request body, sent as it is (then messages is empty).
+    fill: the text before and after the place to fill in, where the source has them: a completions endpoint
+    sends them as `prompt` and `suffix`. inputs: the texts of one request to an embeddings endpoint.
+    image: `size`, `quality` and `n` for an images endpoint.
     """
 
     messages: list[Message]
@@ -27,6 +30,9 @@ class Turn(msgspec.Struct, frozen=True):
     asked_output_tokens: int | None = None
     answer: list[Message] | None = None
     body: dict[str, Any] | None = None
+    fill: tuple[str, str] | None = None
+    inputs: tuple[str, ...] = ()
+    image: dict[str, Any] | None = None
 
 
 class Conversation(msgspec.Struct, frozen=True):
@@ -35,6 +41,7 @@ class Conversation(msgspec.Struct, frozen=True):
     exact_output: engines that know `ignore_eos` are told to write exactly the asked number of tokens.
     tools: definitions as OpenAI's `tools` has them; results: what a function returns, by its name.
     pause_ns: how long a user (`load.users`) thinks after it before the next conversation.
+    risk: the workload's label, for routes.
     """
 
     task: str
@@ -43,6 +50,7 @@ class Conversation(msgspec.Struct, frozen=True):
     tools: list[dict[str, Any]] = []
     results: dict[str, str] = {}
     pause_ns: int = 0
+    risk: str | None = None
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -61,6 +69,9 @@ class Prompt(msgspec.Struct, frozen=True):
     body: dict[str, Any] | None = None
     session_id: str | None = None
     keep_answer: bool = False
+    fill: tuple[str, str] | None = None
+    inputs: tuple[str, ...] = ()
+    image: dict[str, Any] | None = None
 
 
 class Prompts(Protocol):
