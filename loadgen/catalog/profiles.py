@@ -63,7 +63,7 @@ class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def _catalogue() -> _Catalogue:
-    text = resources.files("loadgen.catalog").joinpath("models.toml").read_text("utf-8")
+    text = resources.files("loadgen.catalog").joinpath("engines.toml").read_text("utf-8")
     return msgspec.convert(tomllib.loads(text), _Catalogue)
 
 
