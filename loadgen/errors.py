@@ -12,7 +12,7 @@ The tree::
 Failures of a *request* are not errors but values: see `loadgen.wire.timeline.Timeline.outcome`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -70,3 +70,13 @@ class LimitError(LoadgenError):
 
 class OutputError(LoadgenError):
     """The run folder can't be written."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Say which known word was probably meant, or what there is to choose from."""
+    import difflib  # noqa: PLC0415 - not for --help
+
+    choice = list(known)
+    if close := difflib.get_close_matches(word, choice, n=1, cutoff=0.7):
+        return f'did you mean "{close[0]}"?'
+    return f"choose from {', '.join(choice)}" if choice else ""

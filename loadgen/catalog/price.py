@@ -1,17 +1,19 @@
-"""What a model costs: prices as data, and the arithmetic over them. Prices are USD per million tokens."""
+"""What a model costs: prices as data. USD per million tokens."""
 
+from itertools import pairwise
 from typing import Annotated
 
 import msgspec
 
-Usd = Annotated[float, msgspec.Meta(ge=0)]
-Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Usd = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Prices of a request with more than `above` prompt tokens (all of its tokens, not only those beyond)."""
 
-    above: Annotated[int, msgspec.Meta(ge=1)]
+    above: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
     input: Usd
     output: Usd | None = None
     cached_input: Usd | None = None
@@ -20,7 +22,8 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The price of a model, or of the machine that serves it. None: not known, which is never taken as 0.
 
-    input, output, cached_input: USD per million tokens; tiers: by the request's own prompt tokens, rising.
+    input, output, cached_input: USD per million tokens (cached_input unknown: cached tokens cost as input).
+    tiers: by the request's own prompt tokens, rising.
     image: USD per image made (at_least: only a lower bound is known). premium: the share added for agentic
     work (requests that offer tools). free_tokens: a month. support: USD a month, optional.
     batch_discount: the share taken off work sent as a batch. gpu_hour: USD per GPU and hour of a model one
@@ -33,9 +36,18 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tiers: tuple[Tier, ...] = ()
     image: Usd | None = None
     at_least: bool = False
-    premium: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    free_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    premium: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
+    free_tokens: Tokens = 0
     support: Usd = 0.0
-    batch_discount: Fraction = 0.0
+    batch_discount: Share = 0.0
     gpu_hour: Usd | None = None
-    gpus: Annotated[int, msgspec.Meta(ge=1)] = 1
+    gpus: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself (ValueError)."""
+        if any(low.above >= high.above for low, high in pairwise(self.tiers)):
+            raise ValueError("the tiers are out of order; write them with `above` rising")
+        if self.output is not None and any(tier.output is None for tier in self.tiers):
+            raise ValueError("a tier has no output price; write the output of every tier")
+        if self.gpu_hour is not None and (self.tiers or (self.input, self.output) != (None, None)):
+            raise ValueError("gpu_hour and prices of tokens exclude each other; leave one of them")

@@ -1,9 +1,7 @@
-"""A key path such as `targets[1].timeouts.total`: as parts, as text, and the nearest known key."""
+"""A key path such as `targets[1].timeouts.total`: as parts and as text."""
 
-import difflib
 import json
 import re
-from collections.abc import Iterable
 from typing import Final
 
 Key = tuple[str | int, ...]
@@ -52,11 +50,3 @@ def text_of(key: Key) -> str:
                 part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False)
             )
     return text
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which known word was probably meant, or what there is to choose from."""
-    choice = list(known)
-    if close := difflib.get_close_matches(word, choice, n=1, cutoff=0.7):
-        return f'did you mean "{close[0]}"?'
-    return f"choose from {', '.join(choice)}" if choice else ""

@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import NODEFAULT, inspect
 
-from loadgen.scenario.keys import Key, nearest, text_of
+from loadgen.errors import nearest
+from loadgen.scenario.keys import Key, text_of
 from loadgen.scenario.lengths import Constant, Count, Duration, Tokens
 from loadgen.scenario.traffic import Rate, RateOrZero, Share
 from loadgen.scenario.values import read_value
@@ -32,6 +33,7 @@ _EXAMPLES_OF: Final[dict[type, str]] = {
 }
 
 ONE_OR_MANY: Final = frozenset({"workload", "until"})  # a table, or a list of tables
+WORD_OR_MANY: Final = frozenset({"task", "risk"})  # of a route: a string, or a list of strings
 
 _MOST_AT_ONCE: Final = 1_000_000
 
@@ -200,7 +202,9 @@ def _read_dict(kind: inspect.DictType, table: Any, at: Key, r: Reading) -> Any:
 
 
 def _read_tuple(kind: inspect.VarTupleType, items: Any, at: Key, r: Reading) -> Any:
-    if isinstance(items, dict) and at[-1] in ONE_OR_MANY:
+    if (isinstance(items, dict) and at[-1] in ONE_OR_MANY) or (
+        isinstance(items, str) and at[-1] in WORD_OR_MANY
+    ):
         value = read(kind.item_type, items, at, r)  # its keys keep the places they have in the file
         return BAD if value is BAD else (value,)
     if isinstance(items, dict) and isinstance(kind.item_type, inspect.StructType):

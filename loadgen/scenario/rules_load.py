@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from loadgen.scenario.keys import Key, nearest
+from loadgen.errors import nearest
+from loadgen.scenario.keys import Key
 from loadgen.scenario.lengths import Count
 from loadgen.scenario.reading import Reading
 from loadgen.scenario.traffic import ONLY_WITH, Level, Load, Mode, Rate

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from loadgen.scenario.keys import nearest
+from loadgen.errors import nearest
 from loadgen.scenario.lengths import Count, Duration, FilePath, Tokens
 from loadgen.scenario.traffic import Level, Rate, RateOrZero, Share
 from loadgen.units import parse_count, parse_duration, parse_rate, parse_share

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.scenario.keys import Key, nearest, parse, text_of
+from loadgen.errors import nearest
+from loadgen.scenario.keys import Key, parse, text_of
 
 PARTS = st.one_of(st.text(), st.integers(0, 999_999_999))
 
