@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import msgspec
 
 _Z95: Final = 1.6448536269514722  # standard normal quantile of 95 %
+_Z_MILLION: Final = 4.753424308822899  # of 1 - 1e-6
 
 
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
@@ -89,6 +90,29 @@ class Empirical(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
                 raise ValueError("`weights` sum to nothing")
 
 
+Lengths = Constant | Uniform | Normal | Lognormal | Empirical
+
+DEFAULT_PROMPT_TOKENS: Final = Lognormal(median=Tokens(220), p95=Tokens(900), max=Tokens(4000))
+"""Of prompts that are made, where `prompt_tokens` is left out."""
+
+
+def bounds(lengths: Lengths) -> tuple[int, int]:
+    """Return the smallest length, and the largest; without a `max` that of one in a million."""
+    match lengths:
+        case Constant():
+            return int(lengths.value), int(lengths.value)
+        case Empirical():
+            weights = lengths.weights or (1.0,) * len(lengths.values)
+            there = [int(n) for n, weight in zip(lengths.values, weights, strict=True) if weight > 0]
+            return min(there), max(there)
+        case Normal() if lengths.max is None:
+            return int(lengths.min), max(int(lengths.min), round(lengths.mean + _Z_MILLION * lengths.stddev))
+        case Lognormal() if lengths.max is None:
+            top = round(lengths.median * math.exp(min(_Z_MILLION * lengths.sigma, 700.0)))
+            return int(lengths.min), max(int(lengths.min), top)
+    return int(lengths.min), int(lengths.max or 0)
+
+
 class Duration(int):
     """Nanoseconds, written in a scenario as `"250ms"`, `"30s"`, `"5m"`."""
 
@@ -140,5 +164,3 @@ class LognormalTime(
 
 Times = ConstantTime | UniformTime | ExponentialTime | LognormalTime
 """A time as a scenario writes it: `"2s"` or `{ kind = "lognormal", median = "5s", p95 = "30s" }`."""
-
-Lengths = Constant | Uniform | Normal | Lognormal | Empirical

@@ -14,9 +14,10 @@ from typing import Final
 
 import msgspec
 
+from loadgen.scenario.lengths import DEFAULT_PROMPT_TOKENS
 from loadgen.scenario.words import Workload
 from loadgen.workload.draw import by_session, draw
-from loadgen.workload.made import DEFAULT_PROMPT_TOKENS, Kind
+from loadgen.workload.made import Kind
 from loadgen.workload.opening import Opening
 from loadgen.workload.prompt import Prompt
 from loadgen.workload.source import KINDS, definitions, ruler_of

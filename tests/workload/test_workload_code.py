@@ -14,11 +14,17 @@ import numpy as np
 import pytest
 
 from loadgen.errors import DataError
-from loadgen.scenario.lengths import Constant, Lengths, Lognormal, Tokens, Uniform
+from loadgen.scenario.lengths import (
+    DEFAULT_PROMPT_TOKENS,
+    Constant,
+    Lengths,
+    Lognormal,
+    Tokens,
+    Uniform,
+)
 from loadgen.scenario.words import Workload
 from loadgen.workload import code
 from loadgen.workload.code import CHARS_PER_TOKEN
-from loadgen.workload.made import DEFAULT_PROMPT_TOKENS
 from loadgen.workload.prompt import Prompts, Turn
 from loadgen.workload.source import open_prompts
 
