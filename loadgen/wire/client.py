@@ -1,6 +1,5 @@
 """The client of one target: its time-outs, one `Exchange` per request."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -62,7 +61,7 @@ class Client:
         target, endpoint = self.target, self._endpoint
         if request is None:
             request = self.request(prompt)
-        exchange = Exchange(asyncio.get_running_loop().create_future(), self._queue.wake)
+        exchange = Exchange(self._queue.loop.create_future(), self._queue.wake)
         decoding = Decoding(
             exchange, endpoint, target.timeouts, self.head.redact, deliver, keep_answer=prompt.keep_answer
         )
@@ -88,7 +87,7 @@ class Client:
     async def _again(self, exchange: Exchange, request: bytes) -> None:
         """Send once more, on a fresh connection: the server had closed the idle one."""
         decoding = self.live[exchange]
-        exchange.begin_again(asyncio.get_running_loop().create_future(), lambda: self._queue.add(decoding))
+        exchange.begin_again(self._queue.loop.create_future(), lambda: self._queue.add(decoding))
         connection = await self._pool.connect(exchange, fresh=True)
         if connection is not None:
             self._start(connection, exchange, request)

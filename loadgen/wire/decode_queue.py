@@ -30,12 +30,12 @@ class DecodeQueue:
     0.4 ms divided among those that wait, but for at most two seconds, divided likewise. And when hundreds of
     streams end together, waking all their sessions at once would keep the loop from the reads of all others
     for many milliseconds; so they go one by one. Neither goes when a planned request would have to wait.
-    reader: whose reads come first.
+    reader: whose reads come first. loop: asking asyncio for it costs a system call.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.reader = Reader(loop)
-        self._loop = loop
+        self.loop = loop
         self._waiting: deque[Decoding] = deque()
         self._ended: deque[asyncio.Future[None]] = deque()
         self._scheduled = self._again = False
@@ -74,7 +74,7 @@ class DecodeQueue:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._look)
+            self.loop.call_soon(self._look)
 
     def _look_again(self) -> None:
         self._again = False
@@ -110,7 +110,7 @@ class DecodeQueue:
             self._schedule()
         elif waiting and not self._again and not self._scheduled:
             self._again = True
-            self._loop.call_later(LOOK_S, self._look_again)
+            self.loop.call_later(LOOK_S, self._look_again)
 
 
 def _never() -> int:
