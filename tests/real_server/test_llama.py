@@ -1,9 +1,7 @@
 """Against a real model server: run with LOADGEN_LLAMA_PYTHON set to a Python that has its wheels."""
 
 import asyncio
-import os
 import pathlib
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,44 +17,20 @@ from loadgen.wire.decode_queue import DecodeQueue
 from loadgen.wire.endpoints import ENDPOINTS, Piece
 from loadgen.wire.request import request_head
 from loadgen.workload.prompt import Prompt
+from tests.real_server.llama import llama, needs_llama
 
 if TYPE_CHECKING:
     from loadgen.wire.timeline import Timeline
 
-PYTHON = os.environ.get("LOADGEN_LLAMA_PYTHON", "")
-HERE = pathlib.Path(__file__).parent
-SCENARIO = HERE.parent.parent / "scenarios" / "code_completion.toml"
+SCENARIO = pathlib.Path(__file__).parents[2] / "scenarios" / "code_completion.toml"
 
-pytestmark = [
-    pytest.mark.real_server,
-    pytest.mark.skipif(not PYTHON, reason="LOADGEN_LLAMA_PYTHON names no Python with llama.cpp"),
-]
+pytestmark = [pytest.mark.real_server, needs_llama]
 
 
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [PYTHON, str(HERE / "llama_server.py"), str(port)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert process.stdout is not None
-    try:
-        while line := process.stdout.readline():
-            if line.strip() == b"READY":
-                break
-        else:
-            pytest.fail(f"the server ended with {process.wait(10)}")
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(10)
-        process.stdout.close()
-        assert process.stdin is not None
-        process.stdin.close()
+    with llama() as url:
+        yield url
 
 
 def test_code_completion_runs(base_url: str, tmp_path: pathlib.Path) -> None:
