@@ -5,7 +5,7 @@ A duration is an `int` of nanoseconds everywhere inside the program; a count is 
 
 import math
 import re
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
 NS_PER_US: Final = 1_000
@@ -165,3 +165,12 @@ def format_number(value: float) -> str:
     if size == 0:
         return "0"
     return f"{value:.3f}"
+
+
+def format_usd(usd: float) -> str:
+    """Print money: `2,069.14`, `0.50`; below a dollar with three significant digits: `0.0125`. Halves go up."""
+    exact = Decimal(repr(usd))
+    digits = 2 if exact == 0 or abs(exact) >= 1 else max(2, 2 - exact.adjusted())
+    text = f"{exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):,f}"
+    kept = text.rstrip("0")
+    return text[: max(len(kept), text.index(".") + 3)]
