@@ -137,7 +137,13 @@ class _Run:
         self.progress = Progress(scenario.name, options.progress)
 
     def _open_prompts(self) -> Prompts:
-        return open_prompts(self.scenario.workloads, self.scenario.seed, context=self.scenario.context_tokens)
+        scenario = self.scenario
+        return open_prompts(
+            scenario.workloads,
+            scenario.seed,
+            context=scenario.context_tokens,
+            endpoints=[t.endpoint for t in scenario.targets],
+        )
 
     async def carry_out(self) -> RunResult:
         """Probe, make the folder, run the plan, write what is to be written."""
@@ -168,7 +174,12 @@ class _Run:
     async def _calibrate(self, client: Client) -> None:
         """Measure how much text a token is where the scenario does not say; the plan stays as it is."""
         scenario = self.scenario
-        if asked := calibration_prompts(scenario.workloads, scenario.seed, context=scenario.context_tokens):
+        if asked := calibration_prompts(
+            scenario.workloads,
+            scenario.seed,
+            context=scenario.context_tokens,
+            endpoint=client.target.endpoint,
+        ):
             found = await calibrate(client, asked)
             if all(tokens is None for _, tokens in found):
                 self.progress.message(

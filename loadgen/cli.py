@@ -133,7 +133,10 @@ def check(scenario: Path | None, schema: bool, **options: Any) -> None:
 
     loaded = _load(scenario, **options)
     prompts = open_prompts(
-        [decide_salt(w) for w in loaded.workloads], loaded.seed, context=loaded.context_tokens
+        [decide_salt(w) for w in loaded.workloads],
+        loaded.seed,
+        context=loaded.context_tokens,
+        endpoints=[t.endpoint for t in loaded.targets],
     )
     click.echo(preview(loaded, build(loaded, prompts), prompts))
 
@@ -183,6 +186,46 @@ def runs(out: Path, as_json: bool) -> None:
         print_runs(found)
     else:
         click.echo(f"no runs in {out}", err=True)
+
+
+@main.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of the table.")
+@click.pass_context
+def models(ctx: click.Context, as_json: bool) -> None:
+    """List the models that are known: context, prices, tiers, and who says so.
+
+    The variable LOADGEN_MODELS names a file of your own that is laid over the catalogue.
+    """
+    from loadgen.report.models import print_models  # noqa: PLC0415 - not for --help
+
+    if ctx.invoked_subcommand is None:
+        print_models(as_json=as_json)
+
+
+@models.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--input", "input_tokens", default="0", metavar="TOKENS", help="Tokens of prompts, like 800M.")
+@click.option("--output", "output_tokens", default="0", metavar="TOKENS", help="Tokens of answers.")
+@click.option(
+    "--cached", "cached_tokens", default="0", metavar="TOKENS", help="Those of the input that a cache serves."
+)
+@click.option("--mix", metavar="IN:OUT", help="Price of a million tokens of which so many parts are each.")
+@click.option(
+    "--prompt-tokens", default="0", metavar="N", help="Length of one prompt: where prices have tiers."
+)
+@click.option(
+    "--month", is_flag=True, help="A month's tokens: free ones off, agentic premium and support on."
+)
+@click.option(
+    "--no-premium", "premium", flag_value=False, default=True, help="The month is not agentic work."
+)
+@click.option("--batch", is_flag=True, help="Sent as a batch, at its discount.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of the table.")
+def cost(models: tuple[str, ...], **options: Any) -> None:
+    """Work out what tokens cost with each MODEL, in USD."""
+    from loadgen.report.models import print_cost  # noqa: PLC0415 - not for --help
+
+    print_cost(models, **options)
 
 
 @main.command()

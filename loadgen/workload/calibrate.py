@@ -1,7 +1,8 @@
 """Text cut to a length without a tokenizer: a few prompts are sent, and what the server counted decides.
 
 The model is `usage = overhead + text / chars_per_token`. Overhead is all that a prompt holds beyond the text
-that is cut: the chat template, a system message, an instruction, the mark. It has a number of its own: 40
+that is cut: the chat template, a system message, an instruction, the mark (of images and sounds it knows
+nothing: they are not part of a text's length). It has a number of its own: 40
 tokens are 2 % of a prompt of 2,000, and 20 % of one of 200. The shortest prompts measure it, and longer ones,
 patched together from places all over the text, the characters a token. With a tokenizer only the chat
 template is left to find.
@@ -19,8 +20,8 @@ from loadgen.scenario.words import Workload
 from loadgen.workload.draw import by_session, draw
 from loadgen.workload.made import Kind
 from loadgen.workload.opening import Opening
-from loadgen.workload.prompt import Prompt
-from loadgen.workload.source import KINDS, definitions, ruler_of
+from loadgen.workload.prompt import Prompt, joined, user
+from loadgen.workload.source import KINDS, definitions, is_bare, ruler_of
 from loadgen.workload.text import TextMaker
 
 _FIRST_SESSION: Final = 0xFFFF0000  # numbers that no run reaches, in marks as long as any
@@ -35,6 +36,7 @@ _LENGTHS: Final = 23  # stream of by_session
 _LOOKED_AT: Final = 64
 _CUTS, _CUT_CHARS = 150, 4_000  # looked at to know the median
 _PIECE: Final = re.compile(r" ?[^\W\d_]+|\d{1,3}|_+|\s+|[^\w\s]+")  # much as tokenizers begin
+_SHORTEST_ANSWER: Final = {"responses": 16, "embeddings": None}  # OpenAI's refuses fewer
 _TRACES: Final = frozenset({"mooncake", "azure", "burstgpt"})
 
 
@@ -59,9 +61,11 @@ Answer = tuple[CalibrationPrompt, int]
 
 
 def calibration_prompts(
-    workloads: Sequence[Workload], seed: int, *, context: int | None = None
+    workloads: Sequence[Workload], seed: int, *, context: int | None = None, endpoint: str = "chat"
 ) -> list[CalibrationPrompt]:
     """Return the prompts to send: some 24 and 16,000 tokens for each workload whose numbers are not known.
+
+    endpoint: of the target they go to, the first; for one that makes images there are none.
 
     None is longer than what the run itself sends, all carry the run's mark (the salts are decided), and
     none warms a cache for it. Empty: there is nothing to measure.
@@ -71,8 +75,8 @@ def calibration_prompts(
     """
     prompts = []
     for number, workload in enumerate(workloads):
-        if _to_measure(workload):
-            prompts += _prompts(workload, number, seed, context)
+        if endpoint != "images" and _to_measure(workload):
+            prompts += _prompts(workload, number, seed, context, endpoint)
     return prompts
 
 
@@ -98,12 +102,16 @@ def _to_measure(workload: Workload) -> bool:
     return makes_text and not (known and workload.overhead_tokens is not None)
 
 
-def _prompts(workload: Workload, number: int, seed: int, context: int | None) -> list[CalibrationPrompt]:
+def _prompts(
+    workload: Workload, number: int, seed: int, context: int | None, endpoint: str
+) -> list[CalibrationPrompt]:
     kind = KINDS[workload.source if workload.source in KINDS else "synthetic"](seed)
     ruler = ruler_of(workload, kind.chars_per_token)
     plain = msgspec.structs.replace(workload, shared_prefix=None)
     opening = Opening(plain, number, seed, TextMaker(seed, ruler, kind.piece), rows=None)
-    fixed = len(kind.fixed) + len(workload.system or "") + _SHORT_CHARS
+    fixed = (
+        (0 if is_bare(workload, endpoint) else len(kind.fixed)) + len(workload.system or "") + _SHORT_CHARS
+    )
     longest = round(_longest(workload, seed, context) * kind.chars_per_token)
     long_chars = max(_SHORT_CHARS, longest - fixed)
     longs = max(_FEWEST_LONG, min(_MOST_LONG, round(_LONG_TOKENS * kind.chars_per_token / long_chars)))
@@ -114,12 +122,13 @@ def _prompts(workload: Workload, number: int, seed: int, context: int | None) ->
     found = []
     for i in range(_SHORT + longs):
         session = _FIRST_SESSION + i
-        *before, said = kind.messages(_SHORT_CHARS, session, first=True)
         added = ""
         if i >= _SHORT:
             keys = range(_PATCH_KEYS + i * patches, _PATCH_KEYS + (i + 1) * patches)
             added = "".join(_whole_words(kind.piece(_PATCH_CHARS, key)) for key in keys)[:long_chars]
-        messages = opening.dress([*before, {**said, "content": said["content"] + added}], session, 0)
+        before, after = kind.cut(_SHORT_CHARS, session)
+        prompt = _prompt(workload, kind, (before + added, after), opening, endpoint=endpoint, session=session)
+        said = [m["content"] for m in prompt.messages] + ([prompt.fill[1]] if prompt.fill else [])
         found.append(
             CalibrationPrompt(
                 workload=number,
@@ -127,11 +136,31 @@ def _prompts(workload: Workload, number: int, seed: int, context: int | None) ->
                 chars=_SHORT_CHARS + len(added),
                 pieces=len(_PIECE.findall(added)),
                 typical=typical,
-                counted=sum(ruler.count(m["content"]) for m in messages) if ruler.exact else None,
-                prompt=Prompt(messages, workload.task, asked_output_tokens=1, tools=definitions(workload)),
+                counted=sum(map(ruler.count, said)) if ruler.exact else None,
+                prompt=prompt,
             )
         )
     return found
+
+
+def _prompt(
+    workload: Workload, kind: Kind, cut: tuple[str, str], opening: Opening, *, endpoint: str, session: int
+) -> Prompt:
+    """Return a text as the endpoint takes it, with the shortest answer that it can be asked for."""
+    before, after = cut
+    if not is_bare(workload, endpoint):
+        first = kind.messages(cut, first=True)
+    else:
+        first = [user(before if endpoint == "completions" else before + after)]
+    messages = opening.dress(first, session, 0)
+    return Prompt(
+        messages,
+        workload.task,
+        asked_output_tokens=_SHORTEST_ANSWER.get(endpoint, 1),
+        tools=definitions(workload),
+        fill=(joined(messages), after) if is_bare(workload, endpoint) and endpoint == "completions" else None,
+        inputs=(joined(messages),) if endpoint == "embeddings" else (),
+    )
 
 
 def _typical(kind: Kind) -> float:

@@ -73,19 +73,19 @@ class Code:
         self._hole = by_session(lambda rng, n: rng.integers(0, 2 * _MOST_HOLE_LINES, n), seed, _HOLE)
         self.piece = self._ring.piece
 
-    def messages(self, chars: int, key: int, *, first: bool) -> list[Message]:
-        """Return the messages of a turn, with so many characters of code, before and after the cursor 3 to 1.
-
-        The first turn of a conversation brings the instruction.
-        """
+    def cut(self, chars: int, key: int) -> tuple[str, str]:
+        """Return so many characters of code, before and after the cursor 3 to 1."""
         size = max(_SHORTEST_CHARS, chars)
-        cursor, resume = self._cut(self._ring.place(key), self._hole(key))
-        before = self._ring.before(cursor, size * 3 // 4)
-        after = self._ring.after(resume, size - size * 3 // 4)
+        cursor, resume = self._hole_at(self._ring.place(key), self._hole(key))
+        return self._ring.before(cursor, size * 3 // 4), self._ring.after(resume, size - size * 3 // 4)
+
+    def messages(self, cut: tuple[str, str], *, first: bool) -> list[Message]:
+        """Return the messages of a turn; the first of a conversation brings the instruction."""
+        before, after = cut
         said = {"role": "user", "content": f"<prefix>{before}</prefix><suffix>{after}</suffix>"}
         return [{"role": "system", "content": INSTRUCTION}, said] if first else [said]
 
-    def _cut(self, place: int, hole: int) -> tuple[int, int]:
+    def _hole_at(self, place: int, hole: int) -> tuple[int, int]:
         """Return the cursor next to a place, and where the text goes on after what is left to write.
 
         Half of the cursors stand inside a statement, the rest of its line missing; half at the start

@@ -55,7 +55,7 @@ class HumanEvalPrompts:
         """
         prompt = self._prompts[row_of(session, len(self._prompts), self.count)]
         messages = [{"role": "system", "content": INSTRUCTION}, {"role": "user", "content": prompt}]
-        return Conversation(task=self._task, turns=(Turn(messages),))
+        return Conversation(task=self._task, turns=(Turn(messages, fill=(prompt, "")),))
 
 
 def _read(path: str, lines: BinaryIO) -> tuple[list[str], str]:

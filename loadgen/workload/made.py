@@ -6,17 +6,15 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from loadgen.errors import ScenarioError
-from loadgen.scenario.lengths import Lognormal, Tokens
+from loadgen.scenario.lengths import DEFAULT_PROMPT_TOKENS
 from loadgen.scenario.words import Workload
 from loadgen.workload import text
 from loadgen.workload.draw import by_session, by_turn, draw
 from loadgen.workload.opening import Opening
-from loadgen.workload.prompt import Conversation, Int64s, Message, Turn
+from loadgen.workload.prompt import Conversation, Int64s, Message, Turn, user
 from loadgen.workload.ruler import Ruler
 from loadgen.workload.text import Piece
 from loadgen.workload.vocabulary import WORDS
-
-DEFAULT_PROMPT_TOKENS: Final = Lognormal(median=Tokens(220), p95=Tokens(900), max=Tokens(4000))
 
 _PROMPT_TOKENS, _LATER_TOKENS, TURNS = 1, 20, 17  # streams of by_session and by_turn
 _TURN: Final = 1 << 40  # a later turn's key, apart from every session's number
@@ -27,7 +25,8 @@ _LOOKED_AT: Final = 4096  # sessions whose lengths are compared with the context
 class Kind(Protocol):
     """A kind of text: what a turn says, with an asked number of characters.
 
-    chars_per_token: the estimate. fixed: what every first turn says beside. digest: hex SHA-256 of it all.
+    chars_per_token: the estimate. fixed: what the messages of a first turn say beside the text.
+    digest: hex SHA-256 of it all.
     """
 
     chars_per_token: float
@@ -39,8 +38,12 @@ class Kind(Protocol):
         """The bare text."""
         ...
 
-    def messages(self, chars: int, key: int, *, first: bool) -> list[Message]:
-        """Return the messages of a turn."""
+    def cut(self, chars: int, key: int) -> tuple[str, str]:
+        """Return the text of a turn: what stands before and after the place to go on (often nothing)."""
+        ...
+
+    def messages(self, cut: tuple[str, str], *, first: bool) -> list[Message]:
+        """Return the messages of a turn, which hold the text."""
         ...
 
 
@@ -54,9 +57,13 @@ class Synthetic:
         self.digest = hashlib.sha256(" ".join(WORDS).encode()).hexdigest()
         self.piece = text.words(seed)
 
-    def messages(self, chars: int, key: int, *, first: bool) -> list[Message]:  # noqa: ARG002
+    def cut(self, chars: int, key: int) -> tuple[str, str]:
+        """Return the words; nothing follows them."""
+        return self.piece(max(1, chars), key), ""
+
+    def messages(self, cut: tuple[str, str], *, first: bool) -> list[Message]:  # noqa: ARG002
         """Return the message of a turn."""
-        return [{"role": "user", "content": self.piece(max(1, chars), key)}]
+        return [{"role": "user", "content": cut[0]}]
 
 
 class MadePrompts:
@@ -64,6 +71,7 @@ class MadePrompts:
 
     A first turn is cut so that the whole prompt has the asked length (a shared prefix comes on top), a later
     one so that what it adds has. cap: the answer's, by session; with it, prompts are kept within `context`.
+    bare: what is sent and measured is the text (each first turn's `fill`), without the messages around it.
 
     Raises:
         ScenarioError: `too_long = "fail"`, and a prompt with its answer is beyond `context`.
@@ -82,7 +90,9 @@ class MadePrompts:
         opening: Opening,
         cap: Callable[[int], int | None],
         context: int | None,
+        bare: bool = False,
     ) -> None:
+        self._bare = bare
         self._kind = kind
         self._task = workload.task
         self._ruler = ruler
@@ -97,7 +107,7 @@ class MadePrompts:
         turns = workload.turns
         self._turns = turns and by_session(lambda rng, n: draw(turns, rng, n), seed, TURNS)
         # with a tokenizer all that is said is counted, and only the chat template is beyond that
-        said = 0.0 if ruler.exact else ruler.count(kind.fixed + (workload.system or ""))
+        said = 0.0 if ruler.exact else ruler.count(("" if bare else kind.fixed) + (workload.system or ""))
         self._overhead = said if workload.overhead_tokens is None else workload.overhead_tokens
         # a tokenizer's lengths take milliseconds to find: they are remembered
         self._chars = functools.lru_cache(_KEPT)(self._find_chars) if ruler.exact else self._find_chars
@@ -107,8 +117,9 @@ class MadePrompts:
     def conversation(self, session: int) -> Conversation:
         """Return a session."""
         asked = self._asked(session)
-        messages = self._kind.messages(self._chars(session), session, first=True)
-        turns = [Turn(messages, asked_prompt_tokens=asked + self._opening.shared_tokens)]
+        cut = self._kind.cut(self._chars(session), session)
+        messages = self._kind.messages(cut, first=True)
+        turns = [Turn(messages, asked_prompt_tokens=asked + self._opening.shared_tokens, fill=cut)]
         n = self._turns(session) - 1 if self._turns else 0
         if n:
             turns += [self._next(session, i, tokens) for i, tokens in enumerate(self._later(session, n), 1)]
@@ -128,16 +139,19 @@ class MadePrompts:
 
     def _count(self, chars: int, session: int) -> float:
         """Count a first turn as it is sent; the shared prefix comes on top of what is asked for."""
-        messages = self._opening.dress(self._kind.messages(chars, session, first=True), session, 0)
+        cut = self._kind.cut(chars, session)
+        first = [user("".join(cut))] if self._bare else self._kind.messages(cut, first=True)
+        messages = self._opening.dress(first, session, 0)
         return sum(self._ruler.count(m["content"]) for m in messages) - self._opening.shared_tokens
 
     def _next(self, session: int, number: int, tokens: int) -> Turn:
         key = session + number * _TURN
-        make = self._kind.messages
-        chars = self._ruler.chars(
-            tokens, lambda n: sum(self._ruler.count(m["content"]) for m in make(n, key, first=False))
-        )
-        return Turn(make(chars, key, first=False))
+
+        def make(chars: int) -> list[Message]:
+            return self._kind.messages(self._kind.cut(chars, key), first=False)
+
+        chars = self._ruler.chars(tokens, lambda n: sum(self._ruler.count(m["content"]) for m in make(n)))
+        return Turn(make(chars))
 
     def _check(self, context: int, too_long: str) -> None:
         if too_long != "fail":

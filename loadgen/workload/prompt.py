@@ -19,8 +19,10 @@ class Turn(msgspec.Struct, frozen=True):
     the history is the model's own. asked_output_tokens: the cap of the answer.
     answer: the recorded answer that later turns quote; None: the model's own.
     body: the whole request body, sent as it is (then messages is empty).
-    fill: the text before and after the place to fill in, where the source has them: a completions endpoint
-    sends them as `prompt` and `suffix`. inputs: the texts of one request to an embeddings endpoint.
+    fill: the text before and after the place to go on, without instructions around it: a completions endpoint
+    sends them as `prompt` and `suffix` (none where it is ""). A source gives it bare, `Prompts` with all that
+    `messages` begins with, for such an endpoint only.
+    inputs: the texts of one request to an embeddings endpoint.
     image: `size`, `quality` and `n` for an images endpoint.
     """
 
@@ -74,6 +76,18 @@ class Prompt(msgspec.Struct, frozen=True):
     image: dict[str, Any] | None = None
 
 
+def user(text: str) -> Message:
+    """Return a user's message."""
+    return {"role": "user", "content": text}
+
+
+def joined(messages: list[Message]) -> str:
+    """Return the text of messages for an endpoint that knows none."""
+    said = (m.get("content") or "" for m in messages)
+    texts = [t if isinstance(t, str) else "".join(p.get("text", "") for p in t) for t in said]
+    return "\n\n".join(text for text in texts if text)
+
+
 class Prompts(Protocol):
     """A workload. The same session number gives the same conversation, in any order of asking.
 
@@ -90,5 +104,8 @@ class Prompts(Protocol):
     set_aside: dict[str, int]
 
     def conversation(self, session: int, target: int) -> Conversation:
-        """Return a session (0-based). `target` (0-based) only changes the salt."""
+        """Return a session (0-based), as the kind of endpoint of `target` (0-based) takes it.
+
+        Else a target only changes the salt.
+        """
         ...

@@ -30,9 +30,13 @@ class Prose:
         ring = Ring(text, seed)
         self.piece = ring.piece
 
-    def messages(self, chars: int, key: int, *, first: bool) -> list[Message]:  # noqa: ARG002
-        """Return the message of a turn, with so many characters of text."""
-        return [{"role": "user", "content": INSTRUCTION + self.piece(chars, key)}]
+    def cut(self, chars: int, key: int) -> tuple[str, str]:
+        """Return so many characters of text; nothing follows them."""
+        return self.piece(chars, key), ""
+
+    def messages(self, cut: tuple[str, str], *, first: bool) -> list[Message]:  # noqa: ARG002
+        """Return the message of a turn."""
+        return [{"role": "user", "content": INSTRUCTION + cut[0]}]
 
 
 def _read_reference() -> str:

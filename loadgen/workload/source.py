@@ -21,7 +21,8 @@ from loadgen.workload.jsonl import JsonlPrompts
 from loadgen.workload.made import Kind, MadePrompts, Synthetic
 from loadgen.workload.mooncake import MooncakePrompts
 from loadgen.workload.opening import Opening
-from loadgen.workload.prompt import Conversation, Int64s, Prompts, Turn
+from loadgen.workload.parts import Parts
+from loadgen.workload.prompt import Conversation, Int64s, Prompts, Turn, joined, user
 from loadgen.workload.prose import Prose
 from loadgen.workload.ruler import Estimate, Ruler
 from loadgen.workload.sharegpt import ShareGptPrompts
@@ -58,6 +59,7 @@ _READERS: Final[dict[str, Callable[[Workload, int, int | None, TextMaker], Sourc
     "burstgpt": open_burstgpt,
 }
 _SHARING: Final = "mooncake"  # its rows share text on purpose
+_SPOKEN: Final = frozenset({"chat", "responses"})  # endpoints that take messages; to others texts go bare
 
 
 def decide_salt(workload: Workload) -> Workload:
@@ -70,10 +72,17 @@ def decide_salt(workload: Workload) -> Workload:
     return msgspec.structs.replace(workload, salt=secrets.token_hex(4))
 
 
-def open_prompts(workloads: Sequence[Workload], seed: int, *, context: int | None = None) -> Prompts:
+def open_prompts(
+    workloads: Sequence[Workload],
+    seed: int,
+    *,
+    context: int | None = None,
+    endpoints: Sequence[str] = ("chat",),
+) -> Prompts:
     """Open the prompts of workloads whose salt is decided (see `decide_salt`).
 
     context: the tokens that a prompt and its answer may have together; None: no bound.
+    endpoints: the kind of each target; one beyond them gets what the first gets, for which lengths hold.
     In a mixture, which one a session belongs to is drawn by weight, from the seed and its number alone; it
     then has that number within its workload too. A mixture never ends: files begin again.
 
@@ -85,8 +94,16 @@ def open_prompts(workloads: Sequence[Workload], seed: int, *, context: int | Non
     if any(workload.salt is True for workload in workloads):
         raise ValueError("decide_salt comes before open_prompts")
     if len(workloads) == 1:
-        return _Part(workloads[0], 0, seed, context)
-    return _Mixture(workloads, seed, context)
+        return _Part(workloads[0], 0, seed, context, endpoints)
+    return _Mixture(workloads, seed, context, endpoints)
+
+
+def is_bare(workload: Workload, endpoint: str) -> bool:
+    """Return whether an endpoint gets the text of first turns without messages around it.
+
+    A conversation needs messages; a completions endpoint gets them joined.
+    """
+    return endpoint not in _SPOKEN and (endpoint != "completions" or workload.turns is None)
 
 
 def ruler_of(workload: Workload, chars_per_token: float) -> Ruler:
@@ -102,15 +119,28 @@ class _Part:
     The scenario's `output_tokens` stands before a cap that the file gives.
     """
 
-    def __init__(self, workload: Workload, number: int, seed: int, context: int | None) -> None:
+    def __init__(
+        self, workload: Workload, number: int, seed: int, context: int | None, endpoints: Sequence[str]
+    ) -> None:
+        self._endpoints = endpoints
         self._caps, self._later_caps = _caps(workload, seed)
         self._think, self._pause = _thinking(workload, seed)
         self._exact_output = workload.ignore_eos
         self._tools = definitions(workload)
         self._results = {tool.name: tool.result for tool in workload.tools}
+        self._risk = workload.risk
+        self._image = {k: v for k, v in msgspec.to_builtins(workload.image_output, enc_hook=int).items() if v}
+        self._batch = int(workload.batch)
         self._source, self._opening = self._open(workload, number, seed, context)
-        self.count = self._source.count
+        count = self._source.count
+        self.count = count and -(-count // self._batch)
         self.contents_digest = self._source.contents_digest
+        self._parts: Parts | None = None
+        if workload.images is not None or workload.audio is not None:
+            self._parts = Parts(workload, seed)
+            if self._parts.files_digest:
+                both = f"{self.contents_digest} {self._parts.files_digest}"
+                self.contents_digest = hashlib.sha256(both.encode()).hexdigest()
         self.arrivals_ns = self._source.arrivals_ns
         self.set_aside = self._source.set_aside
         self._adds = 0 if workload.source in KINDS else self._opening.shared_tokens
@@ -123,7 +153,14 @@ class _Part:
             ruler = ruler_of(workload, kind.chars_per_token)
             opening = Opening(workload, number, seed, TextMaker(seed, ruler, kind.piece), rows=None)
             made = MadePrompts(
-                kind, workload, seed, ruler=ruler, opening=opening, cap=self._cap, context=context
+                kind,
+                workload,
+                seed,
+                ruler=ruler,
+                opening=opening,
+                cap=self._cap,
+                context=context,
+                bare=is_bare(workload, self._endpoints[0]),
             )
             return made, opening
         ruler = ruler_of(workload, text.CHARS_PER_TOKEN)
@@ -141,25 +178,54 @@ class _Part:
 
     def conversation(self, session: int, target: int) -> Conversation:
         """Return a session of a target."""
-        said = self._source.conversation(session)
+        endpoint = self._endpoints[target if target < len(self._endpoints) else 0]
+        said = self._source.conversation(session * self._batch)
         first, *later = said.turns
-        if self._caps and first.body is None:
-            first = msgspec.structs.replace(first, asked_output_tokens=self._caps(session))
-        if first.body is None:
+        if first.body is not None:
+            pass
+        elif endpoint in _SPOKEN or (endpoint == "completions" and later):
             asked = first.asked_prompt_tokens
+            messages = self._opening.dress(first.messages, session, target)
             first = msgspec.structs.replace(
                 first,
-                messages=self._opening.dress(first.messages, session, target),
+                messages=self._parts.added(messages, session, target) if self._parts else messages,
                 asked_prompt_tokens=None if asked is None else asked + self._adds,
+                asked_output_tokens=self._caps(session) if self._caps else first.asked_output_tokens,
+                fill=None,
             )
+        else:
+            first, later = self._bare(endpoint, first, session, target), []
         turns = (first, *self._answered(session, later)) if later else (first,)
         return msgspec.structs.replace(
             said,
             turns=turns,
+            risk=self._risk,
             exact_output=self._exact_output,
             tools=self._tools or said.tools,
             results=self._results or said.results,
             pause_ns=self._pause(session) if self._pause else 0,
+        )
+
+    def _bare(self, endpoint: str, first: Turn, session: int, target: int) -> Turn:
+        """Return the only turn of an endpoint that takes texts."""
+        turns, most = [first], self._source.count
+        if endpoint == "embeddings":
+            end = session * self._batch + self._batch
+            numbers = range(session * self._batch + 1, end if most is None else min(most, end))
+            turns += [self._source.conversation(number).turns[0] for number in numbers]
+        cuts = [turn.fill or (joined(turn.messages), "") for turn in turns]
+        if endpoint != "completions":
+            cuts = [("".join(cut), "") for cut in cuts]
+        dressed = [self._opening.dress([user(before)], session, target) for before, _ in cuts]
+        asked = [turn.asked_prompt_tokens for turn in turns]
+        cap = self._caps(session) if self._caps else first.asked_output_tokens
+        return Turn(
+            dressed[0],
+            asked_prompt_tokens=sum(n + self._adds for n in asked if n is not None) or None,
+            asked_output_tokens=cap if endpoint == "completions" else None,
+            fill=(joined(dressed[0]), cuts[0][1]) if endpoint == "completions" else None,
+            inputs=tuple(map(joined, dressed)) if endpoint == "embeddings" else (),
+            image=self._image if endpoint == "images" else None,
         )
 
     def _answered(self, session: int, later: list[Turn]) -> list[Turn]:
@@ -182,13 +248,21 @@ class _Mixture:
     count: int | None = None
     arrivals_ns: Int64s | None = None
 
-    def __init__(self, workloads: Sequence[Workload], seed: int, context: int | None) -> None:
+    def __init__(
+        self, workloads: Sequence[Workload], seed: int, context: int | None, endpoints: Sequence[str]
+    ) -> None:
         weights = np.array([workload.weight for workload in workloads])
         if not weights.sum() > 0:
             raise ScenarioError("workload", "the weights sum to nothing", "give one a weight above 0")
         shares = weights / weights.sum()
         self._parts = [
-            _Part(msgspec.structs.replace(w, on_end="cycle"), i, (seed + i * _SEED_STEP) % 2**63, context)
+            _Part(
+                msgspec.structs.replace(w, on_end="cycle"),
+                i,
+                (seed + i * _SEED_STEP) % 2**63,
+                context,
+                endpoints,
+            )
             for i, w in enumerate(workloads)
         ]
         self._which = by_session(lambda rng, n: rng.choice(len(shares), size=n, p=shares), seed, _MIXTURE)
