@@ -4,12 +4,12 @@ Field names carry a unit; the key in the file is the name without it (`name=`).
 Durations are `int` nanoseconds. Files are absolute paths after loading.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from loadgen.catalog.price import Price
-from loadgen.scenario.lengths import Count, Duration, FilePath, NonEmpty
+from loadgen.scenario.lengths import Count, Duration, FilePath, NonEmpty, Tokens
 from loadgen.scenario.traffic import Load, seconds
 from loadgen.scenario.words import Workload
 
@@ -20,6 +20,9 @@ ScenarioName = Annotated[
         description="letters, digits, dots, dashes and underscores, first a letter or digit, at most 100",
     ),
 ]
+
+ROUTED: Final = "routed"
+"""What reports call the sessions that `[[routes]]` send, beside those of each target alone."""
 
 
 class FromEnv(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,6 +81,21 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     context_tokens: Count | None = msgspec.field(name="context", default=None)
     session: SessionKey | None = None
     price: Price | None = None
+    alone: bool = True
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where requests go that meet all of its conditions, and none of an earlier route's; no condition: all.
+
+    to: the name of a target. task, risk: labels of the workload, one of them. over, up_to: the request's
+    prompt tokens, as asked for, else estimated from its text.
+    """
+
+    to: NonEmpty
+    task: Annotated[tuple[NonEmpty, ...], msgspec.Meta(min_length=1)] = ()
+    risk: Annotated[tuple[NonEmpty, ...], msgspec.Meta(min_length=1)] = ()
+    over: Tokens | None = msgspec.field(name="prompt_tokens_over", default=None)
+    up_to: Tokens | None = msgspec.field(name="prompt_tokens_up_to", default=None)
 
 
 class ReportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,7 +109,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A whole scenario, checked.
 
     name: also the name of its folder of reports. seed: the same seed gives the same prompts and lengths.
-    workloads: one, or a mixture by weight; `[workload]` or `[[workload]]` in the file.
+    workloads: one, or a mixture by weight; `[workload]` or `[[workload]]` in the file. routes: with any there
+    is, beside each target alone, a routed mix: the same sessions, each request sent by its route.
     """
 
     name: ScenarioName
@@ -103,10 +122,25 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     load: Load = msgspec.field(default_factory=Load)
     report: ReportOptions = msgspec.field(default_factory=ReportOptions)
+    routes: tuple[Route, ...] = ()
+
+    @property
+    def alone(self) -> tuple[Target, ...]:
+        """The targets that have the whole load to themselves."""
+        return tuple(t for t in self.targets if t.alone)
+
+    @property
+    def routed(self) -> tuple[Target, ...]:
+        """The targets that a route leads to."""
+        led_to = {route.to for route in self.routes}
+        return tuple(t for t in self.targets if t.name in led_to)
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Names of those that have the whole load once: targets alone, then the routed mix."""
+        return (*(t.name for t in self.alone), *((ROUTED,) if self.routes else ()))
 
     @property
     def context_tokens(self) -> int | None:
-        """The tokens that prompt and answer may have together at every target; None: no target says."""
-        return min(
-            (int(t.context_tokens) for t in self.targets if t.context_tokens is not None), default=None
-        )
+        """The tokens that prompt and answer may have together at every target alone; None: none says."""
+        return min((int(t.context_tokens) for t in self.alone if t.context_tokens is not None), default=None)

@@ -16,6 +16,7 @@ from loadgen.scenario.rules_load import (
     check_trace,
     check_until,
 )
+from loadgen.scenario.rules_routes import check_routes
 from loadgen.scenario.rules_target import check_session, check_target, check_timeouts, check_variable
 from loadgen.scenario.rules_words import TIMED, check_prefix, check_thinking, check_workload
 from loadgen.scenario.traffic import Burst, ErrorStop, Load, Stage, Trace, Until
@@ -24,6 +25,7 @@ from loadgen.scenario.words import SharedPrefix, Workload
 
 def _check_scenario(v: dict[str, Any], at: Key, r: Reading) -> None:
     """What the load needs of the workloads, and these of each other."""
+    check_routes(v, at, r)
     workloads: tuple[Workload, ...] | None = v.get("workloads")
     load: Load | None = v.get("load")
     if workloads is None:

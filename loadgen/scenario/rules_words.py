@@ -39,6 +39,8 @@ _SOURCES: Final[dict[Source, _Facts]] = {
 _MOST_TURNS: Final = 1_000
 _MOST_SHARED_TOKENS: Final = 50_000_000  # some 220 MB of text
 TIMED: Final = tuple(name for name, facts in _SOURCES.items() if facts.timed)
+MADE: Final = tuple(name for name, facts in _SOURCES.items() if facts.made)
+TASKS_IN_FILE: Final[tuple[Source, ...]] = ("jsonl", "humaneval")  # its own beside, or for, `task`
 
 
 def _names(fact: str) -> str:

@@ -8,7 +8,7 @@ import msgspec
 from loadgen.scenario.dump import plain
 from loadgen.scenario.lengths import Count, Duration, FilePath, Tokens
 from loadgen.scenario.model import ReportOptions, Scenario, Timeouts
-from loadgen.scenario.reading import ONE_OR_MANY
+from loadgen.scenario.reading import ONE_OR_MANY, WORD_OR_MANY
 from loadgen.scenario.traffic import ErrorStop, Level, Load, Rate, RateOrZero, Share, Trace
 from loadgen.scenario.words import Workload
 from loadgen.units import COUNT_PATTERN, DURATION_PATTERN, RATE_PATTERN, SHARE_PATTERN
@@ -41,9 +41,10 @@ def json_schema() -> dict[str, Any]:
         defs["Workload"]["properties"][key]["anyOf"].append(dict(_COUNT))  # a bare number is a constant
     defs["Workload"]["properties"]["think_time"]["anyOf"].append(dict(_DURATION))
     for definition in defs.values():
-        for name in ONE_OR_MANY & definition["properties"].keys():
+        for name in (ONE_OR_MANY | WORD_OR_MANY) & definition["properties"].keys():
             many = definition["properties"][name]
-            definition["properties"][name] = {"anyOf": [many["items"], many]}
+            if "items" in many:
+                definition["properties"][name] = {"anyOf": [many["items"], many]}
     for default in (Timeouts(), Workload(), Load(), ReportOptions(), Trace(), ErrorStop(share=Share(1))):
         definition = defs[type(default).__name__]
         for name in plain(default).keys() - definition.get("required", ()):
