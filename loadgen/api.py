@@ -142,7 +142,7 @@ class _Run:
             scenario.workloads,
             scenario.seed,
             context=scenario.context_tokens,
-            endpoints=[t.endpoint for t in scenario.targets],
+            endpoints=scenario.endpoints,
         )
 
     async def carry_out(self) -> RunResult:

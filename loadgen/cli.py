@@ -136,7 +136,7 @@ def check(scenario: Path | None, schema: bool, **options: Any) -> None:
         [decide_salt(w) for w in loaded.workloads],
         loaded.seed,
         context=loaded.context_tokens,
-        endpoints=[t.endpoint for t in loaded.targets],
+        endpoints=loaded.endpoints,
     )
     click.echo(preview(loaded, build(loaded, prompts), prompts))
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from loadgen.catalog.model import find
 from loadgen.catalog.price import Price
 from loadgen.scenario.lengths import Count, Duration, FilePath, NonEmpty, Tokens
 from loadgen.scenario.traffic import Load, seconds
@@ -83,6 +84,18 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     price: Price | None = None
     alone: bool = True
 
+    @property
+    def window_tokens(self) -> int | None:
+        """The tokens that prompt and answer may have together: `context`, else what the catalogue says.
+
+        Raises:
+            DataError: the user's own catalogue is missing or wrong.
+        """
+        if self.context_tokens is not None:
+            return int(self.context_tokens)
+        model = find(self.model)
+        return None if model is None else model.context_tokens
+
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where requests go that meet all of its conditions, and none of an earlier route's; no condition: all.
@@ -142,5 +155,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def context_tokens(self) -> int | None:
-        """The tokens that prompt and answer may have together at every target alone; None: none says."""
-        return min((int(t.context_tokens) for t in self.alone if t.context_tokens is not None), default=None)
+        """The tokens that prompt and answer may have together at every target alone; None: none is known."""
+        return min((n for t in self.alone if (n := t.window_tokens) is not None), default=None)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The kind of endpoint of each of `series`; of routes that of their first target."""
+        return tuple(t.endpoint for t in (*self.alone, *self.routed[:1]))

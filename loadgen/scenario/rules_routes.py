@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any, Final, NamedTuple
 
-from loadgen.catalog.model import find
 from loadgen.errors import nearest
 from loadgen.scenario.keys import Key
 from loadgen.scenario.lengths import DEFAULT_PROMPT_TOKENS, bounds
@@ -139,8 +138,7 @@ def _written(span: tuple[float, float]) -> str:
 
 def _check_window(longest: int, these: _Requests, target: Target, at: Key, r: Reading) -> None:
     """See that the longest prompt that a route can send, with its answer, fits the target's context."""
-    model = find(target.model)
-    window = target.context_tokens or (model.context_tokens if model is not None else None)
+    window = target.window_tokens
     answer = _answer(these.workload)
     if window is None or longest + answer <= window:
         return
