@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from loadgen.scenario.model import Target
 from loadgen.wire.decode import Decoding
 from loadgen.wire.decode_queue import DecodeQueue
@@ -29,7 +31,12 @@ class Client:
         self.head = head
         self.live: dict[Exchange, Decoding] = {}
         self.unreachable = False  # whether the latest request to end found no connection
-        self._endpoint = ENDPOINTS[target.endpoint]
+        endpoint, self._limits = ENDPOINTS[target.endpoint], target.timeouts
+        if not (target.stream and endpoint.streams):  # the whole answer comes at once, so only total applies
+            endpoint = endpoint._replace(streams=False)
+            total_ns = self._limits.total_ns
+            self._limits = replace(self._limits, first_token_ns=total_ns, between_tokens_ns=total_ns)
+        self._endpoint = endpoint
         self._queue = queue
         self._pool = Pool(target, head, queue.reader)
 
@@ -58,12 +65,17 @@ class Client:
         `deliver` gets the `Timeline` a little later, when the answer has been decoded. request: as `request`
         made it, where it was made beforehand.
         """
-        target, endpoint = self.target, self._endpoint
         if request is None:
             request = self.request(prompt)
         exchange = Exchange(self._queue.loop.create_future(), self._queue.wake)
         decoding = Decoding(
-            exchange, endpoint, target.timeouts, self.head.redact, deliver, keep_answer=prompt.keep_answer
+            exchange,
+            self._endpoint,
+            self._limits,
+            self.head.redact,
+            deliver,
+            keep_answer=prompt.keep_answer,
+            asked=len(prompt.inputs) or 1,
         )
         exchange.on_pending = lambda: self._queue.add(decoding)
         self.live[exchange] = decoding
@@ -95,7 +107,7 @@ class Client:
 
     def _start(self, connection: Connection, exchange: Exchange, request: bytes) -> None:
         connection.start(exchange, request)
-        limits = self.target.timeouts
+        limits = self._limits
         sent = exchange.sent_ns or 0
         exchange.check_ns = sent + min(limits.first_token_ns, limits.between_tokens_ns, limits.total_ns)
 
@@ -118,7 +130,7 @@ class Client:
     def _judge(self, exchange: Exchange, now: int) -> None:
         decoding = self.live[exchange]
         decoding.drain()
-        limits = self.target.timeouts
+        limits = self._limits
         due_ns, late = time_out(exchange.sent_ns or 0, decoding.sse.last_output_ns, now, limits)
         if late is not None:
             exchange.fail("timeout", late)

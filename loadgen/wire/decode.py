@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Final
 
 from loadgen.scenario.model import Timeouts
-from loadgen.wire.endpoints import Endpoint
 from loadgen.wire.framing import Framing
 from loadgen.wire.inflate import decompressor, inflate
-from loadgen.wire.outcome import outcome_of, shorten
-from loadgen.wire.sse import SseDecoder
+from loadgen.wire.kind import Endpoint
+from loadgen.wire.outcome import outcome_of, retry_words, shorten
+from loadgen.wire.sse import MAX_BODY_BYTES, SseDecoder
 from loadgen.wire.stopwatch import Exchange
 from loadgen.wire.timeline import Int64s, Timeline
 
@@ -30,6 +30,7 @@ class Decoding:
         deliver: Callable[[Timeline], None],
         *,
         keep_answer: bool = False,
+        asked: int = 1,
     ) -> None:
         self.exchange = exchange
         self.sse = SseDecoder(endpoint, keep_answer=keep_answer)
@@ -38,6 +39,8 @@ class Decoding:
         self._body = bytearray()
         self._inflate: Callable[[bytes], bytes] | None = None
         self._mode = ""
+        self._whole = not endpoint.streams
+        self._asked = asked
         self._timeouts = timeouts
         self._redact = redact
         self._deliver = deliver
@@ -66,33 +69,43 @@ class Decoding:
         if not data:  # perhaps not even the headers are complete
             return
         if not self._mode:
-            self._choose_mode()
+            self._choose_mode(data)
         if self._inflate is not None:
             data, ends, broken = inflate(self._inflate, data, ends)
             self.sse.error = self.sse.error or broken
         if self._mode == "sse":
             self.sse.feed(data, ends, stamps_ns)
-        elif len(self._body) < MAX_ERROR_BODY:
+        elif len(self._body) < (MAX_BODY_BYTES if self._mode == "whole" else MAX_ERROR_BODY):
             self._body += data
 
-    def _choose_mode(self) -> None:
+    def _choose_mode(self, data: bytes) -> None:
         exchange = self.exchange
         if exchange.content_encoding not in (b"", b"identity"):
             self._inflate, self.sse.error = decompressor(exchange.content_encoding)
-        is_json = exchange.content_type.startswith(b"application/json")
-        self._mode = (
-            "sse" if exchange.status is not None and exchange.status < 300 and not is_json else "body"
-        )
+        if exchange.status is None or exchange.status >= 300:
+            self._mode = "body"
+        elif self._whole:
+            self._mode = "whole"
+        else:  # no line of an event stream begins like HTML or JSON, whatever the header says
+            other = data[:64].lstrip()[:1] in (b"<", b"{")
+            is_json = exchange.content_type.startswith(b"application/json")
+            self._mode = "body" if other or is_json else "sse"
 
     def _timeline(self, done_ns: int) -> Timeline:
         exchange, sse = self.exchange, self.sse
+        if self._mode == "whole" and exchange.failure is None and sse.error is None:
+            sse.whole(bytes(self._body))
         sse.finish()
         self._framing.close()
         body = bytes(self._body) if self._mode == "body" else None
-        outcome, error = outcome_of(exchange, sse, body, self._timeouts)
+        outcome, error = outcome_of(exchange, sse, body, self._timeouts, self._asked)
+        if error is not None:
+            error = shorten(self._redact(error))
+            if outcome == "rate_limited":
+                error += self._redact(retry_words(exchange.retry_after))
         return Timeline(
             outcome=outcome,
-            error=shorten(self._redact(error)) if error else None,
+            error=error,
             status=exchange.status,
             connect_start_ns=exchange.connect_start_ns,
             connected_ns=exchange.connected_ns,
@@ -110,4 +123,5 @@ class Decoding:
             usage=sse.usage,
             attempts=max(1, exchange.attempts),
             answer=sse.answer,
+            made=sse.made,
         )

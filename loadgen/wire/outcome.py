@@ -7,7 +7,7 @@ import orjson
 
 from loadgen.scenario.model import Timeouts
 from loadgen.units import format_duration
-from loadgen.wire.endpoints import error_text
+from loadgen.wire.kind import error_text
 from loadgen.wire.sse import SseDecoder
 from loadgen.wire.stopwatch import Exchange
 
@@ -31,11 +31,12 @@ MAX_ERROR_CHARS: Final = 300
 
 
 def outcome_of(
-    exchange: Exchange, sse: SseDecoder, body: bytes | None, timeouts: Timeouts
+    exchange: Exchange, sse: SseDecoder, body: bytes | None, timeouts: Timeouts, asked: int = 1
 ) -> tuple[str, str | None]:
     """Judge a request that has ended: one of `OUTCOMES`, and the error's text for all but `ok`.
 
-    body: of an answer that was no event stream; None when it was one, or when nothing came.
+    body: of an answer that is of another kind than was asked for, or a refusal; else None.
+    asked: how many images or vectors it must bring at least, where it is made of them.
     """
     if exchange.failure is not None and not (exchange.failure[0] == "disconnected" and sse.error):
         return exchange.failure
@@ -48,7 +49,9 @@ def outcome_of(
         return _not_a_stream(body)
     if late := _late(exchange, sse, timeouts):
         return "timeout", late
-    if not len(sse.event_ns):
+    if sse.made is not None:
+        return _made(sse.made, asked)
+    if not len(sse.event_chars):
         return "empty", "the answer carried no output"
     if sse.finish_reason is None:
         return "truncated", "the answer ended without a finish_reason"
@@ -100,6 +103,13 @@ def _no_next(limits: Timeouts) -> str:
     return f"no token within between_tokens = {format_duration(limits.between_tokens_ns)}"
 
 
+def _made(made: int, asked: int) -> tuple[str, str | None]:
+    """Judge an answer made of images or vectors."""
+    if not made:
+        return "empty", "the answer brought none of what was asked for"
+    return ("ok", None) if made >= asked else ("truncated", f"the answer brought {made} of {asked}")
+
+
 def _refusal(status: int, body: bytes) -> tuple[str, str]:
     """Name a status that is no success, with the server's own words."""
     try:
@@ -113,7 +123,9 @@ def _refusal(status: int, body: bytes) -> tuple[str, str]:
 
 
 def _not_a_stream(body: bytes) -> tuple[str, str]:
-    """Name an answer with status 200 that is JSON where a stream was asked for."""
+    """Name an answer with status 200 that is JSON or HTML where a stream was asked for."""
+    if body.lstrip().startswith(b"<"):
+        return "bad_stream", f"HTML where an event stream is needed: {body.decode('utf-8', 'replace')}"
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -127,3 +139,9 @@ def shorten(text: str) -> str:
     """Put a server's words on one line of a length that fits into a table."""
     flat = " ".join(text.split())
     return flat if len(flat) <= MAX_ERROR_CHARS else flat[: MAX_ERROR_CHARS - 1] + "…"
+
+
+def retry_words(retry_after: bytes) -> str:
+    """Say what a 429 says of when to come back: seconds, or a date (RFC 9110, section 10.2.3)."""
+    when = retry_after[:40].decode("latin-1").strip()
+    return f" (retry after {when}{' s' if when.isdigit() else ''})" if when else ""

@@ -67,6 +67,8 @@ def request_head(target: Target, place: str, environ: Mapping[str, str] | None =
     assert target.base_url is not None  # noqa: S101  # run gives simulated targets their address first
     url = urlsplit(target.base_url)
     host = url.hostname or ""
+    endpoint = ENDPOINTS[target.endpoint]
+    streams = target.stream and endpoint.streams
     port = url.port or (443 if url.scheme == "https" else 80)
     secrets: list[str] = []
 
@@ -79,7 +81,7 @@ def request_head(target: Target, place: str, environ: Mapping[str, str] | None =
     headers = {
         "Host": url.netloc.rpartition("@")[2],
         "User-Agent": f"loadgen/{__version__}",
-        "Accept": "text/event-stream, application/json",
+        "Accept": "text/event-stream, application/json" if streams else "application/json",
         "Accept-Encoding": "identity",
         "Content-Type": "application/json",
     }
@@ -95,7 +97,7 @@ def request_head(target: Target, place: str, environ: Mapping[str, str] | None =
     if session is not None:  # each request has its own
         headers = {name: text for name, text in headers.items() if name.lower() != session.lower()}
     query = {name: value(f"{place}.query.{name}", given) for name, given in target.query.items()}
-    path = quote(url.path.rstrip("/"), safe="/%:@!$&'()*+,;=~") + ENDPOINTS[target.endpoint].path
+    path = quote(url.path.rstrip("/"), safe="/%:@!$&'()*+,;=~") + endpoint.path
     if query:
         path += "?" + urlencode(query)
     lines = [

@@ -5,12 +5,13 @@ take the short cut of `wire.template`.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 
-from loadgen.wire.endpoints import Endpoint, Piece, error_text
 from loadgen.wire.event import fields, loads, snippet
+from loadgen.wire.kind import Endpoint, Piece, error_text
 from loadgen.wire.quote import Quote
 from loadgen.wire.template import Template, prove, split
 from loadgen.wire.timeline import NO_EVENTS, Answer, Int64s, Usage
@@ -20,6 +21,7 @@ MAX_BODY_BYTES: Final = 256 << 20
 _BLANK_LINE: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_UNUSED_TEMPLATES: Final = 8
+_MAX_WORDS: Final = 4 << 10  # of a body that can't be read; cut to what is shown once secrets are out
 
 
 class SseDecoder:
@@ -28,6 +30,8 @@ class SseDecoder:
     After `finish()`: `event_ns`, `event_chars` (one entry for every output-bearing event),
     `first_answer_ns`, `events` (all, with output or without), and the fields of the pieces seen.
     `error` is (outcome, text) once the stream is known to be bad. keep_answer: `answer` is what was said.
+    Of an answer that was one body (`whole`), there is one entry in `event_chars` and no instant, and `made`
+    says how many images or vectors it brought.
     """
 
     def __init__(self, endpoint: Endpoint, *, keep_answer: bool = False) -> None:
@@ -56,6 +60,7 @@ class SseDecoder:
         self.event_chars: Int64s = NO_EVENTS
         self.first_answer_ns: int | None = None
         self.answer: Answer | None = None
+        self.made: int | None = None
 
     @property
     def last_output_ns(self) -> int | None:
@@ -99,6 +104,42 @@ class SseDecoder:
             self.first_answer_ns = int(self.event_ns[self._first_answer])
         if self._quote is not None:
             self.answer = self._quote.answer()
+
+    def whole(self, data: bytes) -> None:
+        """Take an answer that is one JSON body, in the place of `feed`; `finish` comes after it too."""
+        try:
+            body = loads(data)
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            words = data[:_MAX_WORDS].decode("utf-8", "replace")
+            if data.lstrip().startswith(b"{") and not data.rstrip().endswith(b"}"):
+                self.error = ("truncated", "the answer ends in the middle of its JSON")
+            else:
+                self.error = ("bad_stream", f"the answer is not a JSON object: {words}")
+            return
+        endpoint = self._endpoint
+        chars = 0
+        for event in endpoint.whole(body):
+            piece = endpoint.read(event)
+            if piece.error is not None:
+                self.error = ("error_in_stream", piece.error)
+                return
+            self.response_id = self.response_id or piece.response_id
+            self.finish_reason = piece.finish or self.finish_reason
+            self.usage = piece.usage or self.usage
+            self.reasoning_events += bool(piece.reasoning)
+            chars += len(piece.answer) + len(piece.reasoning)
+            if self._quote is not None:
+                self._keep(event, self._quote)
+        if chars:
+            self.event_chars = np.array([chars], np.int64)
+        if endpoint.makes:
+            items = body.get("data")
+            self.made = sum(
+                isinstance(item, dict) and any(item.get(key) for key in endpoint.makes)
+                for item in (items if isinstance(items, list) else ())
+            )
 
     def _check_size(self) -> None:
         if self.error is not None:
@@ -199,23 +240,23 @@ class SseDecoder:
         self.response_id = self.response_id or piece.response_id
         self.finish_reason = piece.finish or self.finish_reason
         self.usage = piece.usage or self.usage
-        quoted = "" if self._quote is None else self._keep(body, self._quote)
+        quoted: str | None = "" if self._quote is None else self._keep(body, self._quote)
         if chars := len(piece.answer) + len(piece.reasoning):
             if not self._outputs and piece.usage is not None:
                 self.first_event_tokens = piece.usage.output_tokens
             self._outputs_at(np.array((end,)), np.array((chars,)), bool(piece.answer))
-            if self._unused_templates < _MAX_UNUSED_TEMPLATES:
+            if self._unused_templates < _MAX_UNUSED_TEMPLATES and quoted is not None:
                 self._make_template(raw, piece)
                 # all of the event's answer being quoted, so is the one string of it that can differ
                 self._quotes_template = bool(quoted) and quoted == piece.answer
 
-    def _keep(self, body: dict[str, Any], quote: Quote) -> str:
-        """Keep what an event adds to the answer; return its text."""
+    def _keep(self, body: Mapping[str, Any], quote: Quote) -> str | None:
+        """Keep what an event adds to the answer; return its text, None where it adds to a tool call."""
         text, calls = self._endpoint.quote(body)
         quote.add_text(text)
         for call in calls:
             quote.add_call(call)
-        return text
+        return None if calls else text
 
     def _make_template(self, raw: bytes, piece: Piece) -> None:
         self._template = prove(raw, piece, self._endpoint)

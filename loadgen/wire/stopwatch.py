@@ -22,6 +22,12 @@ now_ns: Final = time.perf_counter_ns
 PENDING_READS: Final = 256
 PENDING_BYTES: Final = 64 << 10
 MAX_HEADER_BYTES: Final = 128 << 10
+_KEPT: Final = frozenset(
+    {
+        *(b"content-type", b"content-encoding", b"content-length", b"transfer-encoding"),
+        *(b"retry-after", b"llm_provider-retry-after"),  # the second as LiteLLM hands on a provider's
+    }
+)
 
 
 class Exchange:
@@ -50,6 +56,7 @@ class Exchange:
         "on_pending",
         "pending_bytes",
         "reads",
+        "retry_after",
         "seen",
         "sent_ns",
         "status",
@@ -102,6 +109,7 @@ class Exchange:
         self.status: int | None = None
         self.content_type = b""
         self.content_encoding = b""
+        self.retry_after = b""
         self.header_bytes = 0
         self.framed = False
         self.chunked = False
@@ -142,6 +150,8 @@ class Exchange:
         if self.answered:  # a trailer decides nothing any more
             return
         name = name.lower()
+        if name not in _KEPT:
+            return
         if name == b"content-type":
             self.content_type = value.lower()
         elif name == b"content-encoding":
@@ -150,6 +160,8 @@ class Exchange:
             self.framed = True
         elif name == b"transfer-encoding" and b"chunked" in value.lower():
             self.framed = self.chunked = True
+        elif name.endswith(b"retry-after"):
+            self.retry_after = value
 
     def on_headers_complete(self) -> None:
         """Take the status; of an informational answer (1xx) nothing is kept."""

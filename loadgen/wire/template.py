@@ -6,6 +6,9 @@ template is proven by parsing it with an empty string in place, and a run counts
 as one JSON array, are strings and exactly as many as the pieces: a piece that holds more has more quotes,
 hence more strings, unless another ends in a backslash and hides the quote after it; then each is parsed on
 its own.
+
+Where an endpoint has values that differ from event to event and that it never reads (`Endpoint.unread`: a
+number, random letters), the template has places for them too, and the events are taken one after the other.
 """
 
 import re
@@ -15,19 +18,25 @@ from typing import Final, NamedTuple
 import numpy as np
 import orjson
 
-from loadgen.wire.endpoints import Endpoint, Piece
 from loadgen.wire.event import fields, loads
+from loadgen.wire.kind import Endpoint, Piece
 from loadgen.wire.timeline import Int64s
 
 _NEEDLE: Final = 16
+_VALUE: Final = re.compile(rb'(?:0|[1-9][0-9]*|"[A-Za-z0-9]*")')
 
 
 class Template(NamedTuple):
-    """What stands before and after the one string that differs. answer: whether it is (else reasoning)."""
+    """What stands before and after the one string that differs. answer: whether it is (else reasoning).
+
+    around: where values differ that nobody reads, all that is the same: before the string and after it, with
+    a value between each two; else None. prefix is then the first of it.
+    """
 
     prefix: bytes
     suffix: bytes
     answer: bool
+    around: tuple[list[bytes], list[bytes]] | None = None
 
 
 def prove(raw: bytes, piece: Piece, endpoint: Endpoint) -> Template | None:
@@ -45,9 +54,16 @@ def prove(raw: bytes, piece: Piece, endpoint: Endpoint) -> Template | None:
         if found.start(1) < _NEEDLE or loads(b'"' + found[1] + b'"') != text:
             continue
         prefix, suffix = raw[: found.start(1)], raw[found.end(1) :]
+        around = None
+        for key in endpoint.unread:
+            if key in raw:
+                around = _without(prefix, endpoint.unread), _without(suffix, endpoint.unread)
+                prefix, suffix = b"0".join(around[0]), b"0".join(around[1])
+                break
         other = fields(prefix + suffix)[1]
         if other is not None and endpoint.read(loads(other)) == silent:
-            return Template(prefix, suffix, bool(piece.answer))
+            prefix = around[0][0] if around else prefix
+            return Template(prefix, suffix, bool(piece.answer), around)
     return None
 
 
@@ -57,7 +73,9 @@ def split(data: bytes, pos: int, template: Template) -> tuple[Int64s, Int64s, st
     Returns the offset after each event and the characters of its text, shape (events,) both, and the texts,
     joined; None when the first does not fit.
     """
-    prefix, suffix, _ = template
+    prefix, suffix, _, around = template
+    if around is not None:
+        return _one_by_one(data, pos, *around)
     between = suffix + prefix
     # a short needle is found several times faster than a long one; what it skips is checked after
     needle, rest = prefix[-_NEEDLE:], between[:-_NEEDLE]
@@ -83,6 +101,35 @@ def split(data: bytes, pos: int, template: Template) -> tuple[Int64s, Int64s, st
     return steps.cumsum(), *found
 
 
+def _one_by_one(
+    data: bytes, pos: int, before: list[bytes], after: list[bytes]
+) -> tuple[Int64s, Int64s, str] | None:
+    """Split events as `split` does; those that differ in values which nobody reads fit too."""
+    inner: list[bytes] = []
+    ends: list[int] = []
+    while (start := _past(data, pos, before)) >= 0:
+        end = data.find(after[0], start)
+        pos = _past(data, end, after) if end >= 0 else -1
+        if pos < 0:
+            break
+        inner.append(data[start:end])
+        ends.append(pos)
+    found = _characters(inner, np.fromiter(map(len, inner), np.int64, len(inner)))
+    return None if found is None else (np.array(ends, np.int64), *found)
+
+
+def _past(data: bytes, pos: int, literals: list[bytes]) -> int:
+    """Return the offset after the literals with a value between each two; -1 when they are not there."""
+    for i, literal in enumerate(literals):
+        if i:
+            value = _VALUE.match(data, pos)
+            pos = value.end() if value is not None else -1
+        if pos < 0 or not data.startswith(literal, pos):
+            return -1
+        pos += len(literal)
+    return pos
+
+
 def _characters(pieces: list[bytes], sizes: Int64s) -> tuple[Int64s, str] | None:
     """Count the characters of the insides of JSON strings, and join them; None unless each piece is one."""
     if not pieces:
@@ -101,6 +148,21 @@ def _characters(pieces: list[bytes], sizes: Int64s) -> tuple[Int64s, str] | None
     if len(whole) + 3 * (len(pieces) - 1) == len(joined):  # every character is a byte: no escape anywhere
         return sizes, whole
     return np.fromiter(map(len, texts), np.int64, len(texts)), whole
+
+
+def _without(data: bytes, keys: tuple[bytes, ...]) -> list[bytes]:
+    """Take the values of the keys out; return what is left, in pieces."""
+    left, pos = [], 0
+    for found in _unread_pattern(keys).finditer(data):
+        left.append(data[pos : found.start(1)])
+        pos = found.end(1)
+    return [*left, data[pos:]]
+
+
+@lru_cache
+def _unread_pattern(keys: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    """Find the values of the keys; what looks like one inside a string has a backslash before its quote."""
+    return re.compile(rb'"(?:' + b"|".join(map(re.escape, keys)) + rb')"\s*:\s*(' + _VALUE.pattern + rb")")
 
 
 @lru_cache

@@ -14,7 +14,8 @@ from loadgen.scenario.model import Target
 from loadgen.wire import client as client_module
 from loadgen.wire.client import Client
 from loadgen.wire.decode_queue import DecodeQueue
-from loadgen.wire.endpoints import ENDPOINTS, Piece
+from loadgen.wire.endpoints import ENDPOINTS
+from loadgen.wire.kind import Piece
 from loadgen.wire.request import request_head
 from loadgen.workload.prompt import Prompt
 from tests.real_server.llama import llama, needs_llama
