@@ -168,7 +168,7 @@ def format_number(value: float) -> str:
 
 
 def format_usd(usd: float) -> str:
-    """Print money: `2,069.14`, `0.50`; below a dollar with three significant digits: `0.0125`. Halves go up."""
+    """Print money: `2,069.14`, `0.50`; below a dollar three significant digits: `0.0125`. Halves go up."""
     exact = Decimal(repr(usd))
     digits = 2 if exact == 0 or abs(exact) >= 1 else max(2, 2 - exact.adjusted())
     text = f"{exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):,f}"

@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
 
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a model can do, by one source; None: it does not say."""
 
     streaming: bool | None = None
@@ -40,7 +40,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     image_output: bool | None = None
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one source says of a model; None: nothing. notes: what it says beyond these keys."""
 
     context_tokens: _Count | None = None
@@ -125,7 +125,7 @@ def _models(own_path: str) -> tuple[Model, ...]:
     own = _read(Path(own_path), own_path)
     for key in own.sources.keys() & shipped.sources.keys():
         raise DataError(
-            f"{own_path}: sources.{key}", "is a source of loadgen's own", "give yours another key"
+            f"{own_path}: sources.{key}", "is a source of loadgen's catalogue", "give yours another key"
         )
     names = {alias: name for name, entry in shipped.models.items() for alias in (name, *entry.aliases)}
     entries = dict(shipped.models)

@@ -1,0 +1,206 @@
+"""The tables of `loadgen models` and `loadgen models cost`."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from loadgen.catalog.cost import Traffic, bill
+from loadgen.catalog.model import Model, find, models
+from loadgen.catalog.price import Price, Tier
+from loadgen.errors import ScenarioError, nearest
+from loadgen.report.figures import NOTHING, clean
+from loadgen.report.table import standard_output
+from loadgen.units import format_usd, parse_count
+
+
+def print_models(*, as_json: bool = False, console: Console | None = None) -> None:
+    """Print the catalogue; console: where (None: standard output)."""
+    console = console or standard_output()
+    known = models()
+    if as_json:
+        _print_json(known, console)
+        return
+    table = _table()
+    table.add_column("model", no_wrap=True)
+    for name in ("context", "max output", "input", "output"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("by", no_wrap=True)
+    for model in known:
+        _add_model(table, model)
+    console.print(table, highlight=False)
+    _print_lines("input, output: USD per million tokens; -: no source tells", console=console)
+    _print_lines(*(line for model in known for line in _more(model)), console=console)
+    sources = {key: source for model in known for key, source in model.sources.items()}
+    _print_lines(
+        *(f"{key}: {source.title} ({source.date})" for key, source in sources.items()), console=console
+    )
+
+
+def print_cost(
+    names: Sequence[str],
+    *,
+    input_tokens: str = "0",
+    output_tokens: str = "0",
+    cached_tokens: str = "0",
+    prompt_tokens: str = "0",
+    mix: str | None = None,
+    as_json: bool = False,
+    console: Console | None = None,
+    **ways: bool,
+) -> None:
+    """Print what a traffic costs with each model; counts and mix as the command line has them.
+
+    ways: the flags of `Traffic`.
+
+    Raises:
+        ScenarioError: a model that is not known, or an option that can't be.
+    """
+    console = console or standard_output()
+    traffic = Traffic(
+        input_tokens=_count("--input", input_tokens),
+        output_tokens=_count("--output", output_tokens),
+        cached_tokens=_count("--cached", cached_tokens),
+        prompt_tokens=_count("--prompt-tokens", prompt_tokens),
+        mix=None if mix is None else _mix(mix),
+        **ways,
+    )
+    if traffic.cached_tokens > traffic.input_tokens:
+        raise ScenarioError(
+            "--cached", "is more than --input", "it is the part of the input that a cache serves"
+        )
+    if not (traffic.input_tokens or traffic.output_tokens or traffic.mix):
+        raise ScenarioError(
+            "models cost", "no tokens are given", "say --input, --output or --mix, such as --mix 3:1"
+        )
+    bills = [msgspec.structs.replace(bill(_known(name), traffic), model=name) for name in names]
+    if as_json:
+        _print_json(bills, console)
+        return
+    table = _table()
+    table.add_column("USD", no_wrap=True)
+    for name in ("input", "cached", "output", "sum", "a million tokens"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in bills:
+        figures = (one.input_usd, one.cached_usd, one.output_usd, one.usd, one.usd_per_million_mixed)
+        table.add_row(clean(one.model), *map(_money, figures))
+        if one.fees_usd and one.usd is not None:
+            table.add_row("  with support", "", "", "", _money(one.usd + one.fees_usd), "")
+    console.print(table, highlight=False)
+    _print_lines(*(f"{one.model}: {note}" for one in bills for note in one.notes), console=console)
+    for source in dict.fromkeys(one.source for one in bills if one.source):
+        of = ", ".join(one.model for one in bills if one.source == source)
+        _print_lines(f"prices of {of}: {source}", console=console)
+
+
+def _known(name: str) -> Model:
+    model = find(name)
+    if model is None:
+        names = [known for m in models() for known in (m.name, *m.aliases)]
+        raise ScenarioError("models cost", f'no model "{name}" is in the catalogue', nearest(name, names))
+    return model
+
+
+def _count(option: str, text: str) -> int:
+    try:
+        return parse_count(text)
+    except ValueError as error:
+        what, _, remedy = str(error).partition("; ")
+        raise ScenarioError(option, f'"{text}" {what}', remedy) from None
+
+
+def _mix(text: str) -> tuple[float, float]:
+    given, _, made = text.partition(":")
+    try:
+        parts = float(given), float(made)
+    except ValueError:
+        parts = (-1.0, -1.0)
+    if not (min(parts) >= 0 and 0 < sum(parts) < 1e9):
+        raise ScenarioError(
+            "--mix", f'"{text}" is not a mix of input and output', "write it like 3:1 or 70:30"
+        )
+    return parts
+
+
+def _add_model(table: Table, model: Model) -> None:
+    price = model.price or Price()
+    tokens = (_tokens(model.context_tokens), _tokens(model.max_output_tokens))
+    by = clean(", ".join(model.sources))
+    table.add_row(clean(model.name), *tokens, _money(price.input), _money(price.output), by)
+    for tier in price.tiers:
+        table.add_row(f"  over {tier.above:,}", "", "", _money(tier.input), _money(tier.output), "")
+
+
+def _more(model: Model) -> Iterator[str]:
+    """What else is to be known of a model: what its price has beside tokens, where sources disagree."""
+    if model.aliases:
+        yield f"{model.name}: also called {', '.join(model.aliases)}"
+    if model.price is not None and (beside := "; ".join(_beside(model.price))):
+        yield f"{model.name}: {beside}"
+    for what, by in _said(model).items():
+        if len(set(by.values())) > 1:
+            told = ", ".join(f"{value} ({key})" for key, value in by.items())
+            yield f"{model.name}: sources disagree about {what.replace('_', ' ')}: {told}"
+
+
+def _beside(price: Price) -> Iterator[str]:
+    if price.cached_input is not None:
+        yield f"cached input {_money(price.cached_input)}"
+    if price.image is not None:
+        yield f"an image {'from ' if price.at_least else ''}{_money(price.image)}"
+    if price.premium:
+        yield f"+{price.premium:.0%} for agentic work"
+    if price.free_tokens:
+        yield f"{price.free_tokens:,} tokens a month free"
+    if price.support:
+        yield f"support {_money(price.support)} a month, optional"
+    if price.batch_discount:
+        yield f"-{price.batch_discount:.0%} as a batch"
+    if price.gpu_hour is not None:
+        yield f"{price.gpus} GPU at {_money(price.gpu_hour)} an hour each"
+
+
+def _said(model: Model) -> dict[str, dict[str, str]]:
+    """What each source says, as text, by what it is about."""
+    said: dict[str, dict[str, str]] = {
+        what: {key: "yes" if can else "no" for key, can in by.items()}
+        for what, by in model.capabilities.items()
+    }
+    for key, facts in model.facts.items():
+        for what in ("context_tokens", "max_output_tokens"):
+            if (count := getattr(facts, what)) is not None:
+                said.setdefault(what, {})[key] = _tokens(count)
+        for what, value in msgspec.structs.asdict(facts.price or Price()).items():
+            if value:
+                text = ", ".join(map(_tier, value)) if what == "tiers" else f"{value:g}"
+                said.setdefault(f"price, {what}", {})[key] = text
+    return said
+
+
+def _tier(tier: Tier) -> str:
+    return f"over {tier.above:,}: {_money(tier.input)} and {_money(tier.output)}"
+
+
+def _print_lines(*lines: str, console: Console) -> None:
+    for line in lines:
+        console.print(Text(clean(line), "dim"), highlight=False)
+
+
+def _print_json(value: object, console: Console) -> None:
+    text = msgspec.json.format(msgspec.json.encode(value), indent=1).decode()
+    console.print(Text(text), soft_wrap=True, highlight=False)
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+
+
+def _tokens(count: int | None) -> str:
+    return NOTHING if count is None else f"{count:,}"
+
+
+def _money(usd: float | None) -> str:
+    return NOTHING if usd is None else format_usd(usd)
