@@ -8,15 +8,19 @@ from loadgen.wire.kind import Endpoint, Event, Piece, error_of, read_usage, text
 from loadgen.workload.prompt import Prompt
 
 USAGE_TOO: Final = {"include_usage": True}
+_CAPS: Final = ("max_completion_tokens", "max_tokens")
 
 
 def _body(target: Target, prompt: Prompt) -> bytes:
-    body: dict[str, Any] = {"model": target.model, "messages": prompt.messages, "stream": target.stream}
+    model, messages = target.model, prompt.messages
+    body: dict[str, Any]
     if target.stream:
-        body["stream_options"] = USAGE_TOO
+        body = {"model": model, "messages": messages, "stream": True, "stream_options": USAGE_TOO}
+    else:
+        body = {"model": model, "messages": messages, "stream": False}
     if prompt.tools:
         body["tools"] = prompt.tools
-    return written(body, target, prompt, "max_completion_tokens", "max_tokens")
+    return written(body, target, prompt, _CAPS)
 
 
 def _tool_text(calls: Any) -> str:

@@ -15,7 +15,7 @@ def _body(target: Target, prompt: Prompt) -> bytes:
         body["suffix"] = after
     if target.stream:
         body["stream_options"] = USAGE_TOO
-    return written(body, target, prompt, "max_tokens")
+    return written(body, target, prompt, ("max_tokens",))
 
 
 def _read(event: Event) -> Piece:

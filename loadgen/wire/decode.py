@@ -123,5 +123,5 @@ class Decoding:
             usage=sse.usage,
             attempts=max(1, exchange.attempts),
             answer=sse.answer,
-            made=sse.made,
+            images=sse.made if sse.endpoint.makes == "images" else None,
         )

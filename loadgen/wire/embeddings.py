@@ -19,4 +19,6 @@ def _read(body: Event) -> Piece:
     return Piece(usage=usage, error=error_of(body), response_id=name_of(body.get("id")))
 
 
-EMBEDDINGS: Final = Endpoint(path="/embeddings", body=_body, read=_read, streams=False, makes=("embedding",))
+EMBEDDINGS: Final = Endpoint(
+    path="/embeddings", body=_body, read=_read, streams=False, makes="vectors", entry=("embedding",)
+)

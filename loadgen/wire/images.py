@@ -17,5 +17,10 @@ def _read(body: Event) -> Piece:
 
 
 IMAGES: Final = Endpoint(
-    path="/images/generations", body=_body, read=_read, streams=False, makes=("b64_json", "url")
+    path="/images/generations",
+    body=_body,
+    read=_read,
+    streams=False,
+    makes="images",
+    entry=("b64_json", "url"),
 )

@@ -1,7 +1,7 @@
 """What a kind of endpoint is made of, and what several kinds have in common: words, usage, errors."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -41,8 +41,8 @@ class Endpoint(NamedTuple):
     unread: keys that differ from event to event and that neither `read` nor `quote` ever looks at.
     quote: what an event adds to the message that a later turn quotes: text, and pieces of tool calls.
     whole: an answer that is one JSON body, as the events that would have said the same.
-    streams: whether answers are event streams. makes: what an entry of `data` must have one of, where an
-    answer is images or vectors instead of text.
+    streams: whether answers are event streams. makes: what answers are made of. entry: where that is no text,
+    the keys of which each entry of `data` has one.
     """
 
     path: str
@@ -53,13 +53,14 @@ class Endpoint(NamedTuple):
     quote: Callable[[Event], tuple[str, list[dict[str, Any]]]] = _nothing
     whole: Callable[[Event], Sequence[Event]] = _itself
     streams: bool = True
-    makes: tuple[str, ...] = ()
+    makes: Literal["text", "images", "vectors"] = "text"
+    entry: tuple[str, ...] = ()
 
 
 # requests
 
 
-def written(body: dict[str, Any], target: Target, prompt: Prompt, *caps: str) -> bytes:
+def written(body: dict[str, Any], target: Target, prompt: Prompt, caps: tuple[str, ...] = ()) -> bytes:
     """Finish a request's body; one that the prompt brings along takes its place, extra_body lies over it.
 
     caps: the names of the answer's cap, the one that we use last.

@@ -50,7 +50,7 @@ def outcome_of(
     if late := _late(exchange, sse, timeouts):
         return "timeout", late
     if sse.made is not None:
-        return _made(sse.made, asked)
+        return _made(sse.made, asked, sse.endpoint.makes)
     if not len(sse.event_chars):
         return "empty", "the answer carried no output"
     if sse.finish_reason is None:
@@ -103,11 +103,11 @@ def _no_next(limits: Timeouts) -> str:
     return f"no token within between_tokens = {format_duration(limits.between_tokens_ns)}"
 
 
-def _made(made: int, asked: int) -> tuple[str, str | None]:
+def _made(made: int, asked: int, what: str) -> tuple[str, str | None]:
     """Judge an answer made of images or vectors."""
     if not made:
-        return "empty", "the answer brought none of what was asked for"
-    return ("ok", None) if made >= asked else ("truncated", f"the answer brought {made} of {asked}")
+        return "empty", f"the answer carried no {what}"
+    return ("ok", None) if made >= asked else ("truncated", f"the answer carried {made} of {asked} {what}")
 
 
 def _refusal(status: int, body: bytes) -> tuple[str, str]:

@@ -21,7 +21,7 @@ def _body(target: Target, prompt: Prompt) -> bytes:
     body: dict[str, Any] = {"model": target.model, "input": items, "stream": target.stream}
     if prompt.tools:
         body["tools"] = [{"type": "function", **tool.get("function", {})} for tool in prompt.tools]
-    return written(body, target, prompt, "max_output_tokens")
+    return written(body, target, prompt, ("max_output_tokens",))
 
 
 def _items(message: Message) -> Iterator[dict[str, Any]]:

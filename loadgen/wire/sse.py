@@ -35,7 +35,7 @@ class SseDecoder:
     """
 
     def __init__(self, endpoint: Endpoint, *, keep_answer: bool = False) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._tail = b""
         self._tail_ns = 0  # the stamp of its last byte
         self._bytes = 0
@@ -118,7 +118,7 @@ class SseDecoder:
             else:
                 self.error = ("bad_stream", f"the answer is not a JSON object: {words}")
             return
-        endpoint = self._endpoint
+        endpoint = self.endpoint
         chars = 0
         for event in endpoint.whole(body):
             piece = endpoint.read(event)
@@ -134,11 +134,11 @@ class SseDecoder:
                 self._keep(event, self._quote)
         if chars:
             self.event_chars = np.array([chars], np.int64)
-        if endpoint.makes:
-            items = body.get("data")
+        if endpoint.entry:
+            entries = body.get("data")
             self.made = sum(
-                isinstance(item, dict) and any(item.get(key) for key in endpoint.makes)
-                for item in (items if isinstance(items, list) else ())
+                isinstance(entry, dict) and any(entry.get(key) for key in endpoint.entry)
+                for entry in (entries if isinstance(entries, list) else ())
             )
 
     def _check_size(self) -> None:
@@ -233,7 +233,7 @@ class SseDecoder:
         if not isinstance(body, dict):
             self.error = ("bad_stream", f"event {self.events} is not a JSON object: {snippet(payload)}")
             return
-        piece = self._endpoint.read(body)
+        piece = self.endpoint.read(body)
         if piece.error is not None:
             self.error = ("error_in_stream", piece.error)
             return
@@ -252,13 +252,13 @@ class SseDecoder:
 
     def _keep(self, body: Mapping[str, Any], quote: Quote) -> str | None:
         """Keep what an event adds to the answer; return its text, None where it adds to a tool call."""
-        text, calls = self._endpoint.quote(body)
+        text, calls = self.endpoint.quote(body)
         quote.add_text(text)
         for call in calls:
             quote.add_call(call)
         return None if calls else text
 
     def _make_template(self, raw: bytes, piece: Piece) -> None:
-        self._template = prove(raw, piece, self._endpoint)
+        self._template = prove(raw, piece, self.endpoint)
         if self._template is not None:
             self._unused_templates += 1  # back to 0 once it serves

@@ -160,7 +160,7 @@ class Exchange:
             self.framed = True
         elif name == b"transfer-encoding" and b"chunked" in value.lower():
             self.framed = self.chunked = True
-        elif name.endswith(b"retry-after"):
+        elif name == b"retry-after" or not self.retry_after:
             self.retry_after = value
 
     def on_headers_complete(self) -> None:

@@ -37,7 +37,7 @@ class Timeline(msgspec.Struct, kw_only=True):
     apply; docs/metrics.md defines each. `event_ns` and `event_chars` have one entry for every
     output-bearing event, in order: its instant, and its length in characters.
     An answer that came as one body has no such instants and one entry in `event_chars`: all of its text.
-    made: the images or vectors it brought, where an answer is made of them.
+    images: how many it brought, of an images endpoint.
     answer: what was said up to the end, or up to the failure; None where the prompt did not ask to keep it.
     """
 
@@ -60,4 +60,4 @@ class Timeline(msgspec.Struct, kw_only=True):
     usage: Usage | None = None
     attempts: int = 1
     answer: Answer | None = None
-    made: int | None = None
+    images: int | None = None
