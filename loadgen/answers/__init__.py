@@ -1,0 +1,1 @@
+"""Answers from saved runs: statistics, comparison, gates."""
