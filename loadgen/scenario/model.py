@@ -111,6 +111,12 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     up_to: Tokens | None = msgspec.field(name="prompt_tokens_up_to", default=None)
 
 
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a run may cost in all, USD; None: no bound."""
+
+    max_usd: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
 class ReportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which files are written beside report.json, and labels copied into it."""
 
@@ -134,6 +140,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         name="workload", default_factory=lambda: (Workload(),)
     )
     load: Load = msgspec.field(default_factory=Load)
+    budget: Budget = msgspec.field(default_factory=Budget)
     report: ReportOptions = msgspec.field(default_factory=ReportOptions)
     routes: tuple[Route, ...] = ()
 

@@ -22,6 +22,7 @@ _KEYS: Final[dict[str, Key]] = {
     "--warmup": ("load", "warmup"),
     "--ramp": ("load", "ramp"),
     "--seed": ("seed",),
+    "--max-cost": ("budget", "max_usd"),
 }
 _WAYS: Final[dict[str | int, Mode]] = {mode: mode for mode in get_args(Mode)}
 _KEYS_OF_TARGETS: Final = {"--base-url": "base_url", "--api-key-env": "api_key_env"}
@@ -83,11 +84,13 @@ def from_options(
     warmup: str | None = None,
     ramp: str | None = None,
     seed: int | None = None,
+    max_cost: float | None = None,
 ) -> list[tuple[str, object]]:
     """Return the overrides that options of `run` stand for.
 
     model: one target for each, named after it, with the other settings of the scenario's first target.
-    base_url, api_key_env: for every target. The rest: keys of `[load]`, as a scenario writes them.
+    base_url, api_key_env: for every target. max_cost: `budget.max_usd`. The rest: keys of `[load]`, as a
+    scenario writes them.
     """
     given: dict[str, object] = {
         "--model": tuple(model) or None,  # first: the others are for the targets it makes
@@ -100,6 +103,7 @@ def from_options(
         "--warmup": warmup,
         "--ramp": ramp,
         "--seed": seed,
+        "--max-cost": max_cost,
     }
     return [(option, value) for option, value in given.items() if value is not None]
 

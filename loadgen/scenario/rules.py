@@ -6,7 +6,7 @@ Each gets the fields that could be read (a mistaken one is not among them), so t
 from typing import Any, Final
 
 from loadgen.scenario.keys import Key
-from loadgen.scenario.model import FromEnv, Scenario, SessionKey, Target, Timeouts
+from loadgen.scenario.model import Budget, FromEnv, Scenario, SessionKey, Target, Timeouts
 from loadgen.scenario.reading import Reading, Rule
 from loadgen.scenario.rules_load import (
     check_burst,
@@ -47,6 +47,11 @@ def _check_scenario(v: dict[str, Any], at: Key, r: Reading) -> None:
         check_thinking(w, load, place, r)
 
 
+def _check_budget(v: dict[str, Any], at: Key, r: Reading) -> None:
+    if v.get("max_usd") == 0:
+        r.wrong((*at, "max_usd"), "is 0, and every request costs something", "write a bound above 0")
+
+
 RULES: Final[dict[type, Rule]] = {
     Scenario: _check_scenario,
     Target: check_target,
@@ -55,6 +60,7 @@ RULES: Final[dict[type, Rule]] = {
     Timeouts: check_timeouts,
     Workload: check_workload,
     SharedPrefix: check_prefix,
+    Budget: _check_budget,
     Load: check_load,
     Stage: check_stage,
     Burst: check_burst,
