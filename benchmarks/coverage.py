@@ -155,9 +155,8 @@ def measure(bars: Bars, repetitions: int) -> None:
 
         for title, kind, sizes in (("intervals", intervals, SIZES), ("until", until, (20_000,))):
             times = repetitions if kind is intervals else repetitions // 4 // 8 * 8
-            print(
-                f"{title}, {times:,} repetitions\n  law            n  percentile  given  hold the truth  mean width"
-            )
+            print(f"{title}, {times:,} repetitions")
+            print("  law            n  percentile  given  hold the truth  mean width")
             for law, n, p in itertools.product(LAWS, sizes, (0.5, 0.99)):
                 given, held, width = simulate(kind, law, n, p, times)
                 row = f"  {law:10} {n:6,}  p{p * 100:<9g} {given / times:6.1%}"
