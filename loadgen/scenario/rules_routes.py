@@ -38,17 +38,22 @@ def check_routes(v: dict[str, Any], at: Key, r: Reading) -> None:
     if routes is None or targets is None:
         return
     names = [target.name for target in targets]
+    led_to = {route.to for route in routes}
     for i, target in enumerate(targets):
         if routes and target.name == ROUTED:
             what = "is what reports call the mix that [[routes]] make"
             r.wrong_value((*at, "targets", i, "name"), ROUTED, what, "give the target another name")
-        if not target.alone and target.name not in {route.to for route in routes}:
+        if not target.alone and target.name not in led_to:
             what = "is false, and no route leads there: the target would be asked nothing"
             r.wrong((*at, "targets", i, "alone"), what, "leave it out, or add a route to it")
     for i, route in enumerate(routes):
         if route.to not in names:
             what = "is the name of no target"
             r.wrong_value((*at, "routes", i, "to"), route.to, what, nearest(route.to, names))
+    kinds = sorted({target.endpoint for target in targets if target.name in led_to})
+    if len(kinds) > 1 and kinds != ["chat", "responses"]:
+        what = f"lead to endpoints that take different words ({', '.join(kinds)})"
+        r.wrong((*at, "routes"), what, "a session's words are made once: send it to endpoints of one kind")
     workloads: tuple[Workload, ...] | None = v.get("workloads")
     if routes and workloads is not None:
         _check_requests(routes, {t.name: t for t in targets}, _requests(workloads), at, r)
@@ -153,9 +158,9 @@ def _why(route: Route, requests: Sequence[_Requests]) -> tuple[str, str]:
     if route.over is not None and route.up_to is not None and route.over >= route.up_to:
         return "no length is over the one and up to the other", "swap the two"
     for key, said in (("task", route.task), ("risk", route.risk)):
-        known = {getattr(these.workload, key) for these in requests} - {None}
-        if said and not known & set(said) and not (key == "task" and None in {x.task for x in requests}):
-            return f"no workload has {key} {' or '.join(said)}", nearest(said[0], sorted(known))
+        there = {getattr(these.workload, key) for these in requests} - {None}
+        if said and not there & set(said) and not (key == "task" and None in {x.task for x in requests}):
+            return f"no workload has {key} {' or '.join(said)}", nearest(said[0], sorted(there))
     meant = [these for these in requests if _meant(route, these)]
     if not meant:
         return "no workload has both its task and its risk", "leave one of the two conditions out"

@@ -43,7 +43,7 @@ class Conversation(msgspec.Struct, frozen=True):
     exact_output: engines that know `ignore_eos` are told to write exactly the asked number of tokens.
     tools: definitions as OpenAI's `tools` has them; results: what a function returns, by its name.
     pause_ns: how long a user (`load.users`) thinks after it before the next conversation.
-    risk: the workload's label, for routes.
+    risk: the workload's label, chars_per_token: its estimate, for routes.
     """
 
     task: str
@@ -53,6 +53,7 @@ class Conversation(msgspec.Struct, frozen=True):
     results: dict[str, str] = {}
     pause_ns: int = 0
     risk: str | None = None
+    chars_per_token: float = 1.0
 
 
 class Prompt(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from loadgen.workload.mooncake import MooncakePrompts
 from loadgen.workload.opening import Opening
 from loadgen.workload.parts import Parts
 from loadgen.workload.prompt import Conversation, Int64s, Prompts, Turn, joined, user
-from loadgen.workload.prose import Prose
+from loadgen.workload.prose import CHARS_PER_TOKEN, Prose
 from loadgen.workload.ruler import Estimate, Ruler
 from loadgen.workload.sharegpt import ShareGptPrompts
 from loadgen.workload.text import TextMaker
@@ -150,6 +150,7 @@ class _Part:
     ) -> tuple[Source, Opening]:
         if workload.source in KINDS:
             kind = KINDS[workload.source](seed)
+            self._chars_per_token = workload.chars_per_token or kind.chars_per_token
             ruler = ruler_of(workload, kind.chars_per_token)
             opening = Opening(workload, number, seed, TextMaker(seed, ruler, kind.piece), rows=None)
             made = MadePrompts(
@@ -163,6 +164,7 @@ class _Part:
                 bare=is_bare(workload, self._endpoints[0]),
             )
             return made, opening
+        self._chars_per_token = workload.chars_per_token or CHARS_PER_TOKEN  # people's own words
         ruler = ruler_of(workload, text.CHARS_PER_TOKEN)
         maker = TextMaker(seed, ruler, overhead_tokens=_overhead(workload, ruler))
         source = _READERS[workload.source](workload, seed, context, maker)
@@ -200,6 +202,7 @@ class _Part:
             said,
             turns=turns,
             risk=self._risk,
+            chars_per_token=self._chars_per_token,
             exact_output=self._exact_output,
             tools=self._tools or said.tools,
             results=self._results or said.results,

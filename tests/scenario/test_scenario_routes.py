@@ -187,6 +187,15 @@ def test_no_target_may_be_called_routed(tmp_path: Path) -> None:
     )
 
 
+def test_routes_lead_to_endpoints_that_take_the_same_words(tmp_path: Path) -> None:
+    other = {kind: TARGETS + f'endpoint = "{kind}"\n' for kind in ("responses", "embeddings")}
+    assert load(
+        written(tmp_path, workloads=risky(SHORT), routes=ARTICLE, targets=other["responses"])
+    ).endpoints == ("chat", "responses", "chat")
+    lines = lines_of(written(tmp_path, workloads=risky(SHORT), routes=ARTICLE, targets=other["embeddings"]))
+    assert "routes: lead to endpoints that take different words (chat, embeddings)" in "\n".join(lines)
+
+
 @pytest.mark.parametrize("routes", ["", '[[routes]]\nto = "mini"\n'], ids=["no-routes", "none-there"])
 def test_a_target_that_is_never_asked_is_a_mistake(routes: str, tmp_path: Path) -> None:
     path = written(tmp_path, workloads=risky(SHORT), routes=routes, targets=TARGETS + "alone = false\n")
