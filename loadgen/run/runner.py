@@ -15,6 +15,7 @@ from loadgen.run.closed import ClosedLoop
 from loadgen.run.ends import ErrorShare, tight_enough
 from loadgen.run.open import OpenLoop
 from loadgen.run.pacer import Pacer
+from loadgen.run.purse import Purse
 from loadgen.run.stage import Stage, Window
 from loadgen.scenario.traffic import Load
 from loadgen.units import NS_PER_MS, NS_PER_S
@@ -35,7 +36,7 @@ class Runner:
 
     load: the scenario's, for what ends the window early and what caps it. record: called with every sample
     (and its timeline) once decoded. each_tick: called about every 100 ms with the number of the tick.
-    `interrupt()` once stops sending and drains, twice cuts off.
+    purse: None: no budget. `interrupt()` once stops sending and drains, twice cuts off.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Runner:
         recorder: Recorder,
         record: Callable[[Sample, Timeline], None],
         each_tick: Callable[["Runner", int], None],
+        purse: Purse | None = None,
     ) -> None:
         self.plan = plan
         self.clients = clients
@@ -71,6 +73,8 @@ class Runner:
             drop=self._drop,
             starts=Pacer(loop),
             thoughts=Pacer(loop),
+            purse=purse,
+            broke=self._broke,
         )
         self.loop: ClosedLoop | OpenLoop = ClosedLoop(self.stage)
         if plan.open_loop:
@@ -176,9 +180,20 @@ class Runner:
         if self.interrupted:
             self.cut(_CUT_USER)
         self.interrupted = True
+        self._send_no_more()
+        self.stop("user")
+
+    def _send_no_more(self) -> None:
+        """Let no further turn leave: conversations end where they are."""
         self.stage.over = True
         self.stage.thoughts.release()
-        self.stop("user")
+
+    def _broke(self) -> None:
+        """The budget does not reach for a further request: what is in flight may end."""
+        self._send_no_more()
+        self.stop("budget")
+        if isinstance(self.loop, OpenLoop):
+            self.loop.cut()
 
     def stop(self, why: str) -> None:
         """Begin no further session; a window that is still open ends now unless the plan's end has come."""
@@ -186,7 +201,7 @@ class Runner:
             return
         self.stopped_by = why
         self._stopped_ns = self.elapsed_ns
-        if why in ("user", "until", "errors"):
+        if why in ("user", "until", "errors", "budget"):
             self.recorder.close(self._stopped_ns)
             self.stage.windows_ns = [(start, end) for _, start, end in self.windows()]
         self.stage.stopped = True
@@ -211,8 +226,7 @@ class Runner:
             bounded = self.interrupted or self.end_ns is not None
             await _first(work, self._cut_now.wait(), self.plan.grace_ns / NS_PER_S if bounded else None)
         while not work.done():
-            self.stage.over = True
-            self.stage.thoughts.release()
+            self._send_no_more()
             if isinstance(self.loop, OpenLoop):
                 self.loop.cut()
             for client in self.clients:

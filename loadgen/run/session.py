@@ -63,10 +63,17 @@ class Session(NamedTuple):
         if ready is None:
             return await self._converse(intended_ns, gate)
         stage, (prompt, request) = self.stage, ready
+        target = self.client.target
+        held_usd = stage.hold(target, prompt)
+        if held_usd is None:
+            done_ns = stage.elapsed_ns
+            gate.left(done_ns)
+            return done_ns
         origin, level = self._origin(prompt, 0, intended_ns)
 
         def deliver(timeline: Timeline) -> None:
-            stage.record(make_sample(origin, timeline, stage.epoch_ns, stage.windows_ns[level]), timeline)
+            sample = make_sample(origin, timeline, stage.epoch_ns, stage.windows_ns[level])
+            stage.ended(sample, timeline, target, prompt, held_usd)
 
         done_ns = await self.client.send(prompt, deliver, request) - stage.epoch_ns
         gate.left(done_ns)
@@ -105,9 +112,13 @@ class Session(NamedTuple):
     ) -> tuple[int, Answer | None, list[Message]]:
         """Send one turn, wait for its decoding.
 
-        Returns the instant it ended, the answer (None: it failed), what the functions return that it calls.
+        Returns the instant it ended, the answer (None: it failed, or there was no money left for it), what
+        the functions return that it calls.
         """
-        stage = self.stage
+        stage, target = self.stage, self.client.target
+        held_usd = stage.hold(target, prompt)
+        if held_usd is None:
+            return stage.elapsed_ns, None, []
         origin, level = self._origin(prompt, number, intended_ns)
         decoded: asyncio.Future[tuple[Answer | None, list[Message]]] = (
             asyncio.get_running_loop().create_future()
@@ -118,7 +129,8 @@ class Session(NamedTuple):
             calls = self._results(answer)
             ends = answer is None or (last and not calls)
             window_ns = stage.windows_ns[level]
-            stage.record(make_sample(origin, timeline, stage.epoch_ns, window_ns, last_turn=ends), timeline)
+            sample = make_sample(origin, timeline, stage.epoch_ns, window_ns, last_turn=ends)
+            stage.ended(sample, timeline, target, prompt, held_usd)
             if not decoded.done():
                 decoded.set_result((answer, calls))
 

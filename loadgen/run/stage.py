@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 
 from loadgen.measure.sample import Sample
+from loadgen.measure.spending import cost_usd
 from loadgen.plan.plan import Plan
 from loadgen.run.pacer import Pacer
+from loadgen.run.purse import Purse
+from loadgen.scenario.model import Target
 from loadgen.wire.client import Client
 from loadgen.wire.stopwatch import now_ns
 from loadgen.wire.timeline import Timeline
-from loadgen.workload.prompt import Conversation, Prompts
+from loadgen.workload.prompt import Conversation, Prompt, Prompts
 
 Window = tuple[int, int | None]
 """(start, end) of a measurement window, offsets from the epoch; an end of None is still open."""
@@ -19,7 +22,8 @@ class Stage:
 
     epoch_ns: instant of offset 0. windows_ns: of every level; the runner closes them early. stopped: whether
     no further session begins; over: whether no further turn does. seq: the number of the latest request.
-    starts, thoughts: who waits for a planned start, who waits between two turns.
+    starts, thoughts: who waits for a planned start, who waits between two turns. purse: None: no budget;
+    broke: called when it has nothing for a request.
     """
 
     def __init__(
@@ -32,10 +36,14 @@ class Stage:
         drop: Callable[[int, int], None],
         starts: Pacer,
         thoughts: Pacer,
+        purse: Purse | None,
+        broke: Callable[[], None],
     ) -> None:
         self.plan = plan
         self.clients = clients
-        self.record = record
+        self._record = record
+        self._purse = purse
+        self._broke = broke
         self.drop = drop
         self.starts = starts
         self.thoughts = thoughts
@@ -87,6 +95,25 @@ class Stage:
         if where[1] == "measure":
             self.begun[target] += 1
         return True
+
+    def hold(self, target: Target, prompt: Prompt) -> float | None:
+        """Ask for the money of a request, in USD; None: it can't be sent any more."""
+        if self._purse is None:
+            return 0.0
+        held_usd = self._purse.hold(target, prompt)
+        if held_usd is None:
+            self._broke()
+        return held_usd
+
+    def ended(
+        self, sample: Sample, timeline: Timeline, target: Target, prompt: Prompt, held_usd: float
+    ) -> None:
+        """Record a request that has ended; held_usd: as `hold` said."""
+        if target.price is not None:
+            sample.cost_usd = cost_usd(target, prompt, timeline)
+        if self._purse is not None:
+            self._purse.settle(held_usd, timeline, sample.cost_usd)
+        self._record(sample, timeline)
 
     def done_with(self, target: int) -> bool:
         """Whether no session of this target begins any more, at no level."""
