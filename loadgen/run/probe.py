@@ -9,8 +9,8 @@ from loadgen.wire.client import Client
 from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
 
-_PROMPT: Final = Prompt(
-    messages=[{"role": "user", "content": "Say OK."}], task="probe", asked_output_tokens=8
+_PROMPT: Final = Prompt(  # 16: the Responses API takes no lower cap
+    messages=[{"role": "user", "content": "Say OK."}], task="probe", asked_output_tokens=16
 )
 _REMEDY: Final = {
     "connect_error": "check base_url and that the server runs",
