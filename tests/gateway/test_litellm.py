@@ -205,10 +205,10 @@ def test_a_real_server_behind_it(
     real: Gateway, tmp_path: Path, model: str, endpoint: str, stream: bool
 ) -> None:
     tables = {"endpoint": endpoint, "stream": stream}
-    code, said = through(real, tmp_path, model, target=tables, workload=TEXT | {"output_tokens": 8})
+    code, said = through(real, tmp_path, model, target=tables, workload=TEXT | {"output_tokens": 20})
     assert code in (0, 4), said
     samples = read_samples(only_run(tmp_path / "out"))
     assert [(s["outcome"], s["error"]) for s in samples] == [("ok", None)] * 3
-    assert all(s["token_source"] == "usage" and s["output_tokens"] == 8 for s in samples)
+    assert all(s["token_source"] == "usage" and s["output_tokens"] == 20 for s in samples)
     if stream:
         assert all(s["sent_ns"] < s["first_token_ns"] < s["last_token_ns"] <= s["done_ns"] for s in samples)
