@@ -1,4 +1,4 @@
-"""Figures by group: by task in a mixture of workloads, by turn (first, later) in conversations.
+"""Figures by group: by task in a mixture of workloads, by turn (first, later) in conversations, by route.
 
 A run of one task and one turn makes no tables: they are split off the totals when a second kind comes up.
 """

@@ -12,8 +12,10 @@ import numpy as np
 from loadgen.measure.groups import GROUP_ROWS, Group, Groups
 from loadgen.measure.histogram import BUCKETS, Counts, Distribution, indexes
 from loadgen.measure.metrics import ALL_METRICS, CHUNK_GAP, METRICS
+from loadgen.measure.routes import Routing
 from loadgen.measure.sample import Sample
 from loadgen.measure.series import Series
+from loadgen.measure.spending import Spending
 from loadgen.measure.tokens import tokens_between
 from loadgen.wire.timeline import NO_EVENTS, Int64s, Timeline
 
@@ -38,7 +40,7 @@ ONE_LEVEL: Final = (LevelWindow("", 0, None),)
 
 
 class TargetRecorder:
-    """What is known of one target so far, at one level of the load. All but `series` is of the window.
+    """What is known of one target so far, at one level of the load. Most of it is of the window.
 
     name: unique: the target's, and the level's label where there are several ("ours @ 20/s").
     dropped: arrivals that a cap on requests under way did away with. left: requests that left in the window.
@@ -69,7 +71,9 @@ class TargetRecorder:
         self.window_ok = 0
         self.last_done_ns = 0
         self.series = Series()
-        self.by_task, self.by_turn = Groups(self._totals), Groups(self._totals)
+        self.spending = Spending()
+        self.routing = Routing()
+        self.by_task, self.by_turn, self.by_route = (Groups(self._totals) for _ in range(3))
         self._flat = self.counts.reshape(-1)
 
     def add(self, sample: Sample, timeline: Timeline | None, epoch_ns: int) -> None:
@@ -78,11 +82,14 @@ class TargetRecorder:
         self.window_output_tokens += sample.window_output_tokens
         self.window_ok += sample.window_done and sample.outcome == "ok"
         self.series.add(sample, timeline, epoch_ns)
+        self.spending.add(sample)
         self.resent += sample.attempts > 1
         self.output_tokens += sample.output_tokens or 0
         if sample.outcome not in ("ok", "cancelled"):
             self.failures[sample.outcome] += 1
             self._count_error(sample.error or sample.outcome)
+        if sample.rule is not None:
+            self.routing.add(sample, sample.rule)
         if sample.phase == "measure":
             self.late += left is not None and left - sample.intended_ns > 10_000_000
             self._add_to_window(sample, timeline)
@@ -113,6 +120,8 @@ class TargetRecorder:
         values = [metric.value(sample) for metric in METRICS] if good else []
         self.by_task.add(sample.task, sample, values)
         self.by_turn.add("later" if sample.turn else "first", sample, values)
+        if sample.route is not None:
+            self.by_route.add(sample.route, sample, values)
         self.last_done_ns = max(self.last_done_ns, sample.done_ns)
         self._add_tokens(sample)
         if good:

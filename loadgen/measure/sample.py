@@ -17,7 +17,9 @@ class Sample(msgspec.Struct, kw_only=True):
     first_event_chars the part of the output that the first of them carried; hidden_reasoning_tokens those
     that no event carried; window_output_tokens the output that arrived inside the measurement window;
     window_done whether the request ended in it; level the plan's level it was begun in ("" where there is
-    only one, whose window is meant here); last_turn whether its conversation ended with it.
+    only one, whose window is meant here); last_turn whether its conversation ended with it; rule the number
+    of the route that sent it to the target `route`, and risk its workload's label; images how many
+    its answer brought.
     """
 
     seq: int
@@ -59,9 +61,12 @@ class Sample(msgspec.Struct, kw_only=True):
     window_output_tokens: float = 0.0
     window_done: bool = False
     attempts: int = 1
+    images: int | None = None
     cost_usd: float | None = None
     level: str = ""
     last_turn: bool = True
+    rule: int | None = None
+    risk: str | None = None
 
 
 class Origin(NamedTuple):
@@ -78,6 +83,9 @@ class Origin(NamedTuple):
     asked_prompt_tokens: int | None
     asked_output_tokens: int | None
     level: str = ""
+    route: str | None = None
+    rule: int | None = None
+    risk: str | None = None
 
 
 def make_sample(
@@ -102,6 +110,7 @@ def make_sample(
         seq=origin.seq,
         target=origin.target,
         task=origin.task,
+        route=origin.route,
         session=origin.session,
         turn=origin.turn,
         phase=origin.phase,
@@ -137,8 +146,11 @@ def make_sample(
         window_output_tokens=tokens.inside,
         window_done=_inside(t.done_ns - epoch_ns, window_ns),
         attempts=t.attempts,
+        images=t.images,
         level=origin.level,
         last_turn=last_turn,
+        rule=origin.rule,
+        risk=origin.risk,
     )
 
 

@@ -21,6 +21,7 @@ from loadgen.errors import ScenarioError
 from loadgen.plan import arrivals, places
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.traffic import Load, Mode
+from loadgen.scenario.words import Workload
 from loadgen.units import format_rate
 from loadgen.workload.prompt import Int64s, Prompts
 
@@ -160,7 +161,7 @@ def planned_counts(plan: Plan, edges_ns: Sequence[int] | Int64s) -> Int64s:
 
 
 def _closed(scenario: Scenario, prompts: Prompts) -> Plan:
-    load, targets = scenario.load, len(scenario.targets)
+    load, targets = scenario.load, len(scenario.series)
     levels = _levels(load)
     counts = [int(level.value) for level in levels]
     if load.requests is not None and not load.warmup_ns:
@@ -203,7 +204,7 @@ def _open(scenario: Scenario, prompts: Prompts) -> Plan:
         place=_EMPTY,
         target=_EMPTY,
         session=session,
-        targets=len(scenario.targets),
+        targets=len(scenario.series),
         first_session=0,
         stride=1,
         ramp_ns=int(load.ramp_ns),
@@ -268,18 +269,34 @@ def _within_count(when_ns: Int64s, levels: Sequence[Level], requests: int | None
 
 def _digest(scenario: Scenario, prompts: Prompts, *arrays: Int64s) -> str:
     """SHA-256 over what decides the load and the words; names of targets and reports don't."""
-    by_hand = {"file": None, "tokenizer": None, "chars_per_token": None, "overhead_tokens": None}
+    names = [t.name for t in scenario.targets]
     decisive = (
         scenario.seed,
-        [msgspec.structs.replace(w, salt=bool(w.salt), **by_hand) for w in scenario.workloads],
+        [_decisive(w) for w in scenario.workloads],
         scenario.load,
-        [(t.endpoint, t.extra_body, t.session, t.context_tokens) for t in scenario.targets],
+        [(t.endpoint, t.extra_body, t.session, t.window_tokens, t.alone) for t in scenario.targets],
+        [msgspec.structs.replace(r, to=str(names.index(r.to))) for r in scenario.routes],
         prompts.contents_digest,
     )
     digest = hashlib.sha256(msgspec.json.encode(decisive, enc_hook=_plain, order="sorted"))
     for array in arrays:
         digest.update(np.ascontiguousarray(array, dtype="<i8").data)
     return digest.hexdigest()
+
+
+def _decisive(w: Workload) -> Workload:
+    """Take out what files are called (what is in them counts), and what is measured or drawn afresh."""
+    images, audio = w.images, w.audio
+    return msgspec.structs.replace(
+        w,
+        salt=bool(w.salt),
+        file=None,
+        tokenizer=None,
+        chars_per_token=None,
+        overhead_tokens=None,
+        images=None if images is None else msgspec.structs.replace(images, files=()),
+        audio=None if audio is None else msgspec.structs.replace(audio, files=()),
+    )
 
 
 def _plain(value: Any) -> object:

@@ -16,6 +16,7 @@ from loadgen.run.ends import ErrorShare, tight_enough
 from loadgen.run.open import OpenLoop
 from loadgen.run.pacer import Pacer
 from loadgen.run.purse import Purse
+from loadgen.run.routes import Routed
 from loadgen.run.stage import Stage, Window
 from loadgen.scenario.traffic import Load
 from loadgen.units import NS_PER_MS, NS_PER_S
@@ -43,7 +44,7 @@ class Runner:
         self,
         plan: Plan,
         load: Load,
-        clients: Sequence[Client],
+        clients: Sequence[Client | Routed],
         *,
         prompts: Prompts,
         queue: DecodeQueue,

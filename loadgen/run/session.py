@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from loadgen.measure.sample import Origin, make_sample
+from loadgen.run.routes import Routed
 from loadgen.run.stage import Stage
 from loadgen.wire.client import Client
 from loadgen.wire.timeline import Answer, Timeline
@@ -14,7 +15,10 @@ from loadgen.workload.prompt import Conversation, Message, Prompt, Turn
 MOST_TOOL_ROUNDS: Final = 8
 
 
-Prepared = tuple[Prompt, bytes]
+Way = tuple[Client, int | None]
+"""Where a request goes, and by which of the routes (None: it has but one way)."""
+
+Prepared = tuple[Prompt, Way, bytes]
 
 
 class Gate(NamedTuple):
@@ -29,10 +33,13 @@ class Gate(NamedTuple):
 
 
 class Session(NamedTuple):
-    """One session of one target: its number decides what is said. All instants are offsets from the epoch."""
+    """One session of one target (or of the routed mix): its number decides what is said.
+
+    All instants are offsets from the epoch.
+    """
 
     stage: Stage
-    client: Client
+    client: Client | Routed
     number: int
     said: Conversation
 
@@ -52,7 +59,8 @@ class Session(NamedTuple):
             return None
         turn = self.said.turns[0]
         prompt = self._prompt(turn, turn.messages, keep_answer=False)
-        return prompt, self.client.request(prompt)
+        way = self._way(prompt)
+        return prompt, way, way[0].request(prompt)
 
     async def run(self, intended_ns: int, gate: Gate, prepared: Prepared | None = None) -> int:
         """Say every turn; return the instant at which the last answer ended.
@@ -62,20 +70,23 @@ class Session(NamedTuple):
         ready = prepared or self.prepared()
         if ready is None:
             return await self._converse(intended_ns, gate)
-        stage, (prompt, request) = self.stage, ready
-        target = self.client.target
+        stage, (prompt, way, request) = self.stage, ready
+        client, rule = way
+        target = client.target
         held_usd = stage.hold(target, prompt)
         if held_usd is None:
             done_ns = stage.elapsed_ns
             gate.left(done_ns)
             return done_ns
-        origin, level = self._origin(prompt, 0, intended_ns)
+        origin, level = self._origin(prompt, way, 0, intended_ns)
 
         def deliver(timeline: Timeline) -> None:
             sample = make_sample(origin, timeline, stage.epoch_ns, stage.windows_ns[level])
             stage.ended(sample, timeline, target, prompt, held_usd)
 
-        done_ns = await self.client.send(prompt, deliver, request) - stage.epoch_ns
+        done_ns = await client.send(prompt, deliver, request) - stage.epoch_ns
+        if rule is not None:
+            self.client.unreachable = client.unreachable
         gate.left(done_ns)
         return done_ns
 
@@ -115,11 +126,13 @@ class Session(NamedTuple):
         Returns the instant it ended, the answer (None: it failed, or there was no money left for it), what
         the functions return that it calls.
         """
-        stage, target = self.stage, self.client.target
+        stage = self.stage
+        client, rule = way = self._way(prompt)
+        target = client.target
         held_usd = stage.hold(target, prompt)
         if held_usd is None:
             return stage.elapsed_ns, None, []
-        origin, level = self._origin(prompt, number, intended_ns)
+        origin, level = self._origin(prompt, way, number, intended_ns)
         decoded: asyncio.Future[tuple[Answer | None, list[Message]]] = (
             asyncio.get_running_loop().create_future()
         )
@@ -134,8 +147,14 @@ class Session(NamedTuple):
             if not decoded.done():
                 decoded.set_result((answer, calls))
 
-        done_ns = await self.client.send(prompt, deliver) - stage.epoch_ns
+        done_ns = await client.send(prompt, deliver) - stage.epoch_ns
+        if rule is not None:
+            self.client.unreachable = client.unreachable
         return done_ns, *await decoded
+
+    def _way(self, prompt: Prompt) -> Way:
+        client = self.client
+        return (client, None) if isinstance(client, Client) else client.choose(prompt, self.said)
 
     def _prompt(self, turn: Turn, messages: list[Message], *, keep_answer: bool) -> Prompt:
         identity = f"{self.stage.epoch_ns:x}-{self.number:x}" if self.client.target.session else None
@@ -154,7 +173,7 @@ class Session(NamedTuple):
             image=turn.image,
         )
 
-    def _origin(self, prompt: Prompt, turn: int, intended_ns: int) -> tuple[Origin, int]:
+    def _origin(self, prompt: Prompt, way: Way, turn: int, intended_ns: int) -> tuple[Origin, int]:
         """Number a request, find its phase and level (a later turn may begin after the window)."""
         stage = self.stage
         stage.seq += 1
@@ -172,6 +191,9 @@ class Session(NamedTuple):
             prompt.asked_prompt_tokens,
             prompt.asked_output_tokens,
             levels[level].label,
+            None if way[1] is None else way[0].target.name,
+            way[1],
+            self.said.risk,
         )
         return origin, level
 

@@ -7,6 +7,7 @@ from loadgen.measure.spending import cost_usd
 from loadgen.plan.plan import Plan
 from loadgen.run.pacer import Pacer
 from loadgen.run.purse import Purse
+from loadgen.run.routes import Routed
 from loadgen.scenario.model import Target
 from loadgen.wire.client import Client
 from loadgen.wire.stopwatch import now_ns
@@ -29,7 +30,7 @@ class Stage:
     def __init__(
         self,
         plan: Plan,
-        clients: Sequence[Client],
+        clients: Sequence[Client | Routed],
         prompts: Prompts,
         *,
         record: Callable[[Sample, Timeline], None],

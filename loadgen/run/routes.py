@@ -1,0 +1,73 @@
+"""The routed mix: what stands in the place of a client where each request has a target of its own."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+from loadgen.plan.routes import choose, prompt_tokens
+from loadgen.scenario.model import ROUTED, Route, Target
+from loadgen.wire.client import Client
+from loadgen.wire.decode import Decoding
+from loadgen.wire.stopwatch import Exchange
+from loadgen.workload.prompt import Conversation, Prompt
+
+
+class Routed:
+    """The clients of the routed mix, by whose connections no target's own requests go.
+
+    target: stands for them all by its name, and says whether one of them wants to be told the session.
+    unreachable: whether the latest request to end found no connection; whoever sends it says so.
+    """
+
+    def __init__(self, routes: Sequence[Route], clients: Sequence[Client]) -> None:
+        by_name = {client.target.name: client for client in clients}
+        self.target = stand_in([client.target for client in clients])
+        self.clients = clients
+        self.unreachable = False
+        self._routes = routes
+        self._to = [by_name[route.to] for route in routes]
+
+    def choose(self, prompt: Prompt, said: Conversation) -> tuple[Client, int]:
+        """Return the client that a request goes to, and the number of the route that says so."""
+        number = choose(self._routes, said, prompt_tokens(prompt, said.chars_per_token))
+        return self._to[number], number
+
+    @property
+    def live(self) -> list[tuple[Exchange, Decoding]]:
+        """The requests in flight."""
+        return list(chain.from_iterable(client.live.items() for client in self.clients))
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return sum(client.connections for client in self.clients)
+
+    def sweep(self) -> None:
+        """Do as `Client.sweep`."""
+        for client in self.clients:
+            client.sweep()
+
+    def cut(self, why: str) -> None:
+        """End every live request as cancelled."""
+        for client in self.clients:
+            client.cut(why)
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        for client in self.clients:
+            client.close()
+
+
+def stand_in(targets: Sequence[Target]) -> Target:
+    """Return what reports say of the mix in the place of a target."""
+
+    def all_of(names: list[str]) -> str:
+        return ", ".join(dict.fromkeys(names))
+
+    return Target(
+        name=ROUTED,
+        model=all_of([target.model for target in targets]),
+        base_url=all_of([target.base_url or "" for target in targets]),
+        endpoint=targets[0].endpoint,
+        insecure=any(target.insecure for target in targets),
+        session=next((target.session for target in targets if target.session), None),
+    )
