@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import tomli_w
 
+from loadgen.scenario.lengths import Duration
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.traffic import ONLY_WITH, Level, Load, Rate, RateOrZero, Share
 from loadgen.units import format_duration, format_rate
@@ -46,6 +47,8 @@ def plain(value: Any) -> Any:
         return table
     if isinstance(value, Rate | RateOrZero):
         return format_rate(value)
+    if isinstance(value, Duration):
+        return format_duration(value)
     if isinstance(value, Level | Share):
         return float(value)
     if isinstance(value, dict):

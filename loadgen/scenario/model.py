@@ -11,6 +11,7 @@ import msgspec
 from loadgen.catalog.model import find
 from loadgen.catalog.price import Price
 from loadgen.scenario.lengths import Count, Duration, FilePath, NonEmpty, Tokens
+from loadgen.scenario.slo import Slo
 from loadgen.scenario.traffic import Load, seconds
 from loadgen.scenario.words import Workload
 
@@ -140,6 +141,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         name="workload", default_factory=lambda: (Workload(),)
     )
     load: Load = msgspec.field(default_factory=Load)
+    slo: Slo = msgspec.field(default_factory=Slo)
     budget: Budget = msgspec.field(default_factory=Budget)
     report: ReportOptions = msgspec.field(default_factory=ReportOptions)
     routes: tuple[Route, ...] = ()

@@ -197,6 +197,11 @@ def _read_distribution(structs: Mapping[Any, inspect.StructType], value: Any, at
 def _read_dict(kind: inspect.DictType, table: Any, at: Key, r: Reading) -> Any:
     if not isinstance(table, dict):
         return r.wrong_value(at, table, "is not a table", f"write {at[-1]} = {{ key = value }}")
+    if isinstance(kind.key_type, inspect.LiteralType):
+        known = [str(name) for name in kind.key_type.values]
+        for name in table.keys() - known:
+            r.mistakes.append(Mistake((*at, name), "unknown key", nearest(name, known), unknown=True))
+        table = {name: value for name, value in table.items() if name in known}
     values = {name: read(kind.value_type, value, (*at, name), r) for name, value in table.items()}
     return {name: value for name, value in values.items() if value is not BAD}  # for the rules to go on
 

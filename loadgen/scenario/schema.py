@@ -1,7 +1,7 @@
 """The JSON Schema of the scenario format, for editors and `loadgen check --schema`."""
 
 import inspect
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -9,6 +9,7 @@ from loadgen.scenario.dump import plain
 from loadgen.scenario.lengths import Count, Duration, FilePath, Tokens
 from loadgen.scenario.model import ReportOptions, Scenario, Timeouts
 from loadgen.scenario.reading import ONE_OR_MANY, WORD_OR_MANY
+from loadgen.scenario.slo import Percentile
 from loadgen.scenario.traffic import ErrorStop, Level, Load, Rate, RateOrZero, Share, Trace
 from loadgen.scenario.words import Workload
 from loadgen.units import COUNT_PATTERN, DURATION_PATTERN, RATE_PATTERN, SHARE_PATTERN
@@ -45,6 +46,9 @@ def json_schema() -> dict[str, Any]:
             many = definition["properties"][name]
             if "items" in many:
                 definition["properties"][name] = {"anyOf": [many["items"], many]}
+    for metric in defs["Slo"]["properties"].values():
+        if "additionalProperties" in metric:
+            metric["propertyNames"] = {"enum": list(get_args(Percentile))}
     for default in (Timeouts(), Workload(), Load(), ReportOptions(), Trace(), ErrorStop(share=Share(1))):
         definition = defs[type(default).__name__]
         for name in plain(default).keys() - definition.get("required", ()):

@@ -85,7 +85,12 @@ def test_zero_needs_no_unit(tmp_path: Path, written: str) -> None:
 TOP = [
     ('flavour = "x"', "flavour: unknown key; choose from name, description, seed"),
     ("sed = 1", 'sed: unknown key; did you mean "seed"?'),
-    ('slo.ttft.p99 = "1s"', "slo: unknown key; choose from"),
+    ('slo.tttf.p99 = "1s"', 'slo.tttf: unknown key; did you mean "ttft"?'),
+    ('slo.ttft.p999 = "1s"', 'slo.ttft.p999: unknown key; did you mean "p99.9"?'),
+    ("slo.ttft.p99 = 5", 'slo.ttft.p99: 5 has no unit; write it like "5s"'),
+    ('slo.ttft = "1s"', 'slo.ttft: "1s" is not a table; write ttft = {'),
+    ('slo.output_tokens_per_s.p5 = "30/s"', 'slo.output_tokens_per_s.p5: "30/s" is not a number'),
+    ("slo.error_rate = 5", "slo.error_rate: 5 is not between 0 and 100 %"),
     ("seed = -1", "seed: -1 is out of range; write a whole number from 0"),
     ("seed = 1.0", "seed: 1.0 is not a whole number"),
     ("seed = true", "seed: true is not a whole number"),
