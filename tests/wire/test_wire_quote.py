@@ -35,7 +35,9 @@ def text_of(reads: list[Read]) -> str:
         for choice in body.get("choices", []):
             if choice.get("index", 0) == 0:
                 delta = choice.get("delta", {})
-                text += (delta.get("content") or "") + (delta.get("refusal") or "")
+                said = delta.get("content") or ""
+                text += said if isinstance(said, str) else "".join(part["text"] for part in said)
+                text += delta.get("refusal") or ""
     return text.encode("utf-8", "replace").decode()  # a lone surrogate is "?"
 
 

@@ -95,7 +95,8 @@ def output_of(event: dict[str, Any]) -> tuple[str, str]:
     answer = reasoning = ""
     for choice in event.get("choices", []):
         delta = choice.get("delta", {})
-        answer += delta.get("content") or ""
+        content = delta.get("content") or ""
+        answer += content if isinstance(content, str) else "".join(part["text"] for part in content)
         answer += delta.get("refusal") or ""
         for call in delta.get("tool_calls", []):
             answer += call["function"].get("name", "") + call["function"].get("arguments", "")

@@ -10,8 +10,11 @@ from loadgen.wire.endpoints import ENDPOINTS
 from loadgen.wire.sse import SseDecoder
 from loadgen.wire.timeline import Usage
 
-STREAMS = {path.stem: path.read_bytes() for path in (Path(__file__).parent / "streams").glob("*.sse")}
-CHAT = ENDPOINTS["chat"]
+FOLDER = Path(__file__).parent / "streams"
+# those of another kind than chat lie in a folder of its name
+STREAMS = {
+    path.relative_to(FOLDER).with_suffix("").as_posix(): path.read_bytes() for path in FOLDER.rglob("*.sse")
+}
 
 
 class Reading(NamedTuple):
@@ -30,6 +33,7 @@ class Reading(NamedTuple):
 
 
 VLLM, LLAMA, OPENAI, GEN = "chatcmpl-9a1", "chatcmpl-Lk3", "chatcmpl-Cx", "gen-17"
+RESPONSE = Reading([], 0, finish="completed", done=False)  # what those of Responses have in common
 TABLE = {
     "vllm": Reading([3, 4, 8, 16], 8, usage=Usage(24, 12), id=VLLM),
     "vllm_continuous_usage": Reading(
@@ -64,6 +68,17 @@ TABLE = {
     "openai_refusal": Reading([7, 6], 4, id=OPENAI),
     "openai_tool_calls": Reading([7, 2, 13, 6], 6, finish="tool_calls", usage=Usage(60, 22), id=OPENAI),
     "function_call": Reading([1, 7], 3, finish="function_call", id=VLLM),
+    "openai_obfuscation": Reading([3, 2, 5, 4, 7, 1], 9, usage=Usage(12, 7, 0, 0), id=OPENAI),
+    "content_parts": Reading([3, 4, 6, 5], 6, usage=Usage(5, 6), id="cmpl-m1"),
+    "only_reasoning": Reading(
+        [6, 6, 9],
+        6,
+        reasoning=3,
+        answer=None,
+        finish="length",
+        usage=Usage(8, 4, reasoning_tokens=4),
+        id=VLLM,
+    ),
     "azure": Reading([3, 1], 5, id=OPENAI),
     "openrouter_reasoning": Reading([2, 4, 3], 7, reasoning=2, answer=2, usage=Usage(10, 6), id=GEN),
     "reasoning_under_both_names": Reading([3, 3, 4, 2], 5, reasoning=3, answer=3, id=VLLM),
@@ -100,6 +115,63 @@ TABLE = {
         done=False,
         error=("bad_stream", "event 2 is not a JSON object: '[1, 2]'"),
     ),
+    "completions/vllm": Reading([10, 2, 2, 2, 1], 6, usage=Usage(21, 5), id="cmpl-7"),
+    "completions/llama_cpp": Reading([1, 2, 1], 4, finish="length", usage=Usage(11, 3, 10), id=LLAMA),
+    "completions/several_choices": Reading([1, 1, 2, 1], 6, finish="length", id="cmpl-7"),
+    "completions/no_output": Reading([], 2, answer=None, id="cmpl-7"),
+    "completions/error": Reading(
+        [2], 2, finish=None, id="cmpl-7", done=False, error=("error_in_stream", "the model crashed")
+    ),
+    "responses/openai": RESPONSE._replace(
+        chars=[3, 2, 4, 4, 7, 1, 1, 5, 3, 4, 6, 1], events=20, usage=Usage(12, 13, 3, 0), id="resp_68c1"
+    ),
+    "responses/vllm": RESPONSE._replace(chars=[2, 2, 1], events=11, usage=Usage(9, 3, 0, 0), id="resp_v1"),
+    "responses/no_event_names": RESPONSE._replace(
+        chars=[3, 2, 1], events=11, usage=Usage(14, 3, 0, 0), id="resp_l1", done=True
+    ),
+    "responses/openai_reasoning_summary": RESPONSE._replace(
+        chars=[7, 11, 3, 3, 2], events=18, reasoning=3, answer=3, usage=Usage(30, 66, 0, 64), id="resp_r1"
+    ),
+    "responses/vllm_reasoning_text": RESPONSE._replace(
+        chars=[2, 2, 1, 2], events=15, reasoning=3, answer=3, usage=Usage(30, 5, 0, 3), id="resp_r2"
+    ),
+    "responses/only_reasoning": RESPONSE._replace(
+        chars=[3, 4],
+        events=10,
+        reasoning=2,
+        answer=None,
+        finish="max_output_tokens",
+        usage=Usage(7, 16, 0, 16),
+        id="resp_o1",
+    ),
+    "responses/openai_function_calls": RESPONSE._replace(
+        chars=[7, 2, 4, 3, 4, 2, 4, 2], events=15, usage=Usage(60, 22, 0, 0), id="resp_t1"
+    ),
+    "responses/openai_refusal": RESPONSE._replace(
+        chars=[7, 6], events=7, usage=Usage(9, 5, 0, 0), id="resp_f1"
+    ),
+    "responses/openai_incomplete": RESPONSE._replace(
+        chars=[4, 5], events=10, finish="max_output_tokens", usage=Usage(7, 16, 0, 0), id="resp_i1"
+    ),
+    "responses/openai_failed": RESPONSE._replace(
+        chars=[3],
+        events=9,
+        finish=None,
+        id="resp_x1",
+        error=("error_in_stream", "The model failed to generate a response."),
+    ),
+    "responses/openai_error": RESPONSE._replace(
+        events=3,
+        answer=None,
+        finish=None,
+        id="resp_e1",
+        error=("error_in_stream", "Rate limit reached for gpt-5.4"),
+    ),
+    "responses/gateway_error": RESPONSE._replace(
+        chars=[1], events=9, finish=None, id="resp_g1", error=("error_in_stream", "upstream went away")
+    ),
+    "responses/cut_off": RESPONSE._replace(chars=[5, 6], events=9, finish=None, id="resp_c1"),
+    "responses/no_output": RESPONSE._replace(events=3, answer=None, usage=Usage(7, 0, 0, 0), id="resp_n1"),
 }
 
 
@@ -115,9 +187,9 @@ def by_lines(data: bytes) -> list[bytes]:
     return data.splitlines(keepends=True)
 
 
-def decoded(slices: list[bytes]) -> SseDecoder:
+def decoded(name: str, slices: list[bytes]) -> SseDecoder:
     """Feed each slice on its own, as one read whose stamp is the number of bytes so far."""
-    decoder = SseDecoder(CHAT)
+    decoder = SseDecoder(ENDPOINTS[name.partition("/")[0] if "/" in name else "chat"])
     at = 0
     for data in slices:
         at += len(data)
@@ -149,7 +221,7 @@ def test_every_recording_has_a_row() -> None:
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("cut", [byte_by_byte, by_lines])
 def test_a_recording_is_read_as_the_table_says(name: str, cut: Any) -> None:
-    assert reading(decoded(cut(STREAMS[name]))) == TABLE[name]
+    assert reading(decoded(name, cut(STREAMS[name]))) == TABLE[name]
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -157,13 +229,13 @@ def test_a_recording_that_came_in_one_read(name: str) -> None:
     row = TABLE[name]
     # one stamp for all: whatever the first answer is, its instant is that of the first event
     expected = row._replace(answer=None if row.answer is None else 0)
-    decoder = decoded(whole(STREAMS[name]))
+    decoder = decoded(name, whole(STREAMS[name]))
     assert reading(decoder) == expected
     assert set(decoder.event_ns.tolist()) <= {len(STREAMS[name])}
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_the_fast_path_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    fast = decoded(whole(STREAMS[name]))
+    fast = decoded(name, whole(STREAMS[name]))
     monkeypatch.setattr(SseDecoder, "_make_template", lambda *_: None)
-    assert reading(decoded(whole(STREAMS[name]))) == reading(fast)
+    assert reading(decoded(name, whole(STREAMS[name]))) == reading(fast)
