@@ -150,18 +150,17 @@ def measure(bars: Bars, repetitions: int) -> None:
     with multiprocessing.Pool(os.cpu_count()) as pool:
         numbers = itertools.count()
 
-        def simulate(kind: Callable[[Task], Floats], law: str, n: int, p: float, times: int) -> Floats:
-            return _add_up(pool, Task(kind, law, n, p, (SEED, next(numbers)), 0), times)
+        def simulate(kind: Callable[[Task], Floats], law: str, n: int, p: float, repetitions: int) -> Floats:
+            return _add_up(pool, Task(kind, law, n, p, (SEED, next(numbers)), 0), repetitions)
 
         for title, kind, sizes in (("intervals", intervals, SIZES), ("until", until, (20_000,))):
-            times = repetitions if kind is intervals else repetitions // 4 // 8 * 8
-            print(f"{title}, {times:,} repetitions")
+            print(f"{title}, {repetitions:,} repetitions")
             print("  law            n  percentile  given  hold the truth  mean width")
             for law, n, p in itertools.product(LAWS, sizes, (0.5, 0.99)):
-                given, held, width = simulate(kind, law, n, p, times)
-                row = f"  {law:10} {n:6,}  p{p * 100:<9g} {given / times:6.1%}"
+                given, held, width = simulate(kind, law, n, p, repetitions)
+                row = f"  {law:10} {n:6,}  p{p * 100:<9g} {given / repetitions:6.1%}"
                 # where few samples are effective, only some of the repetitions give one at all
-                if given < times / 2:
+                if given < repetitions / 2:
                     print(f"{row}  not bounded")
                     continue
                 print(f"{row} {held / given:14.1%} {width / given:11.1%}")

@@ -106,6 +106,16 @@ def quantile(values: Floats, p: float, size: float | None = None) -> Estimate | 
     return Estimate(float(np.interp(p * n, places, ordered)), size, bounds)
 
 
+def mean(values: Floats) -> Estimate | None:
+    """Estimate a mean by the normal law of large samples; values: shape (n,), in order of time."""
+    n = len(values)
+    if n < 2 * LEAST_BEYOND:
+        return None
+    size = n / max(1.0, _tau(_autocorrelation(values), n, None))
+    middle, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(size)
+    return Estimate(middle, size, lambda z: (middle - z * error, middle + z * error))
+
+
 def share(hits: float, n: float) -> Estimate | None:
     """Estimate a share, such as the errors', by Wilson's score interval (1927); None without samples."""
     if n <= 0:

@@ -1,0 +1,189 @@
+"""Is one faster than the other, by how much, how sure? Every figure of two sides with a verdict."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from loadgen.answers.sides import RUNS_A_SIDE, Side
+from loadgen.answers.statistics import LEVEL, Contrast, Estimate, contrast, detectable, holm
+from loadgen.results.model import Comparison
+
+BETTER: Final = "better"
+WORSE: Final = "worse"
+NOT_SHOWN: Final = "no difference shown"
+NOT_BOUNDED: Final = "not bounded"
+NO_VERDICT: Final = "no verdict"
+
+_LATENCIES: Final = ("ttft", "tpot", "e2e")
+_SPEEDS: Final = ("output_tokens_per_s", "output_chars_per_s")
+_PERCENTS: Final = (50, 90, 99)
+_SLOW_PERCENTS: Final = (50, 10, 1)  # of a speed the low percentiles are the bad ones
+_TOKENS: Final = ("tpot", "output_tokens_per_s")  # mean nothing between tokenizers
+_KEYS: Final = {"ttft": "ttft_ms", "tpot": "tpot_ms", "e2e": "e2e_ms"}
+LENGTHS_DIFFER: Final = 0.05
+FAILED_SHARE: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two sides and what is told of them. flags: what a reader has to know before any verdict."""
+
+    base: Side
+    other: Side
+    rows: tuple[Comparison, ...]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    metric: str
+    percent: float | None
+    base: Estimate | None
+    other: Estimate | None
+    found: Contrast | None
+    judged: bool
+    higher_is_better: bool
+
+
+def compare_all(pairs: Sequence[tuple[Side, Side]]) -> list[Pair]:
+    """Compare each pair (base, other); the verdicts of all of them are one family for the correction."""
+    rows = [(base, other, list(_rows(base, other))) for base, other in pairs]
+    family = [row for _, _, found in rows for row in found if row.judged and row.found is not None]
+    corrected = dict(zip(map(id, family), holm([_p_value(row) for row in family]), strict=True))
+    return [
+        Pair(
+            base,
+            other,
+            tuple(_told(row, base, other, corrected.get(id(row)), len(family)) for row in found),
+            tuple(_flags(base, other)),
+        )
+        for base, other, found in rows
+    ]
+
+
+def _p_value(row: _Row) -> float:
+    return 1.0 if row.found is None else row.found.p_value
+
+
+def _rows(base: Side, other: Side) -> Iterator[_Row]:
+    same_model = base.model == other.model
+    for metric in (*_LATENCIES, *_SPEEDS):
+        if metric == "output_chars_per_s" and same_model:
+            continue
+        speed = metric in _SPEEDS
+        for percent in _SLOW_PERCENTS if speed else _PERCENTS:
+            sides = (base.percentile(metric, percent), other.percentile(metric, percent))
+            yield _row(metric, percent, *sides, judged=same_model or metric not in _TOKENS, higher=speed)
+    yield _row("error_rate", None, base.failed(), other.failed(), judged=True, higher=False)
+    costs = (base.usd_per_request(), other.usd_per_request())
+    if None not in costs:
+        yield _row("usd_per_request", None, *costs, judged=True, higher=False)
+
+
+def _row(
+    metric: str,
+    percent: float | None,
+    base: Estimate | None,
+    other: Estimate | None,
+    *,
+    judged: bool,
+    higher: bool,
+) -> _Row:
+    found = None if base is None or other is None else contrast(base, other)
+    return _Row(metric, percent, base, other, found, judged, higher)
+
+
+def _told(row: _Row, base: Side, other: Side, p_value: float | None, family: int) -> Comparison:
+    found = row.found
+    told = Comparison(
+        metric=_KEYS.get(row.metric, row.metric),
+        percentile=None if row.percent is None else f"p{row.percent:g}",
+        base_target=base.name,
+        other_target=other.name,
+        base=_value(base, row, row.base),
+        other=_value(other, row, row.other),
+        verdict=NOT_BOUNDED,
+    )
+    if found is None:
+        return told
+    able = detectable(found, family)
+    return msgspec.structs.replace(
+        told,
+        difference=_shown(found.difference),
+        ci95=_both(found.interval),
+        verdict=_verdict(row, p_value),
+        ratio=None if found.ratio is None else _shown(found.ratio),
+        ratio_ci95=None if found.ratio_interval is None else _both(found.ratio_interval),
+        p_value=p_value,
+        could_have_shown=None if able is None else float(f"{able:.3g}"),
+    )
+
+
+def _verdict(row: _Row, p_value: float | None) -> str:
+    if p_value is None or row.found is None:
+        return NO_VERDICT
+    if p_value > LEVEL:
+        return NOT_SHOWN
+    return BETTER if (row.found.difference > 0) == row.higher_is_better else WORSE
+
+
+def _value(side: Side, row: _Row, known: Estimate | None) -> float | None:
+    """Return the figure; of samples too few to bound it the one that the report has."""
+    if known is not None:
+        return _shown(known.value)
+    found = side.parts[0].target.metrics.get(_KEYS.get(row.metric, row.metric))
+    if row.percent is None or found is None or len(side.parts) > 1:
+        return None
+    value: float | None = getattr(found, f"p{row.percent:g}", None)
+    return value
+
+
+def _both(interval: tuple[float, float]) -> tuple[float, float]:
+    return _shown(interval[0]), _shown(interval[1])
+
+
+def _shown(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def _flags(base: Side, other: Side) -> Iterator[str]:
+    """Say what stands between these two and a plain comparison."""
+    reports = [part.report for part in (*base.parts, *other.parts)]
+    for report in {r.run.id: r for r in reports}.values():
+        if report.verdict.state != "valid":
+            reasons = report.verdict.reasons
+            yield f"{report.run.id} is {report.verdict.state.upper()}: {'; '.join(reasons[:1])}".rstrip(": ")
+    if len({r.run.digest for r in reports}) > 1:
+        yield "other words or another load: the digests of the plans differ"
+    in_one_run = base.parts[0].report is other.parts[0].report
+    if not in_one_run and not (base.repeated and other.repeated):
+        yield (
+            "one run each: what else changed between the runs is in no interval; measure both in one run, or "
+            f"each in {RUNS_A_SIDE} runs"
+        )
+    if len({r.run.simulated for r in reports}) > 1:
+        yield "one side is SIMULATED, the other is not"
+    if base.model != other.model:
+        yield (
+            "models count tokens differently: tokens/s and time per token get no verdict, characters/s does; "
+            "the quality of the answers was not measured"
+        )
+    yield from _flags_of_answers(base, other)
+
+
+def _flags_of_answers(base: Side, other: Side) -> Iterator[str]:
+    a, b = (side.percentile("output_chars", 50) for side in (base, other))
+    if a is not None and b is not None and a.value > 0 and abs(b.value / a.value - 1) > LENGTHS_DIFFER:
+        yield (
+            f"the answers differ in length ({a.value:,.0f} and {b.value:,.0f} characters at p50): end-to-end "
+            "times compare other work"
+        )
+    for side in (base, other):
+        failed = side.failed()
+        if failed is not None and failed.value > FAILED_SHARE:
+            yield (
+                f"{failed.value:.1%} of the requests of {side.name} failed: its latencies are those of "
+                "the others"
+            )

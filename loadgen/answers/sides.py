@@ -1,0 +1,106 @@
+"""What is compared: a side is a target of one run, or of several runs of the same thing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadgen.answers.statistics import Estimate, mean, of_runs, quantile, share
+from loadgen.results.columns import Columns, read_columns
+from loadgen.results.model import Report, TargetReport
+from loadgen.results.read import SavedRun, open_run
+
+RUNS_A_SIDE = 3
+"""With so many runs the run is what is drawn: what differs between runs is in the interval then."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One target of one saved run."""
+
+    report: Report
+    target: TargetReport
+    columns: Columns
+
+    def ok(self) -> NDArray[np.bool_]:
+        """Which requests are the window's successful ones of this target."""
+        return self.sent() & self.columns.where(outcome="ok")
+
+    def sent(self) -> NDArray[np.bool_]:
+        """Which requests are the window's of this target."""
+        t = self.target
+        return self.columns.where(target=t.target or t.name, level=t.level, phase="measure")
+
+    def values(self, metric: str) -> Floats:
+        """Return a metric of the successful requests that have it, in the order they were intended."""
+        found = self.columns.metric(metric)[self.ok()]
+        return found[~np.isnan(found)]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a comparison; several parts are repetitions. name: what tables call it."""
+
+    name: str
+    parts: tuple[Part, ...]
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.parts[0].target.model
+
+    @property
+    def repeated(self) -> bool:
+        """Whether there are runs enough that the run can be what is drawn."""
+        return len(self.parts) >= RUNS_A_SIDE
+
+    def values(self, metric: str) -> Floats:
+        """Return a metric of all parts, one after the other."""
+        return np.concatenate([part.values(metric) for part in self.parts])
+
+    def percentile(self, metric: str, percent: float) -> Estimate | None:
+        """Estimate a percentile over the successful requests; None where the samples can't bound it."""
+        found = [quantile(part.values(metric), percent / 100) for part in self.parts]
+        if not self.repeated:
+            return quantile(self.values(metric), percent / 100) if len(found) > 1 else found[0]
+        known = [estimate.value for estimate in found if estimate is not None]
+        return of_runs(known) if len(known) == len(found) else None
+
+    def failed(self) -> Estimate | None:
+        """Estimate the share of requests that failed; what the run cut off is no failure."""
+        counts = [(t.requests.failed, t.requests.ok + t.requests.failed) for t in self._targets()]
+        return share(sum(failed for failed, _ in counts), sum(n for _, n in counts))
+
+    def usd_per_request(self) -> Estimate | None:
+        """Estimate what a successful request costs; None where the price is not known."""
+        costs = np.concatenate([part.columns.cost_usd[part.ok()] for part in self.parts])
+        return None if not len(costs) or np.isnan(costs).any() else mean(costs)
+
+    def _targets(self) -> list[TargetReport]:
+        return [part.target for part in self.parts]
+
+
+def sides_of_run(run: SavedRun) -> list[Side]:
+    """Return the targets of one run as sides."""
+    columns = read_columns(run.folder)
+    return [Side(target.name, (Part(run.report, target, columns),)) for target in run.report.targets]
+
+
+def open_sides(groups: Sequence[Sequence[Path]]) -> list[list[Side]]:
+    """Open groups of runs: the runs of a group are repetitions; return the sides of each group.
+
+    Raises:
+        OutputError: a run can't be read.
+    """
+    found = []
+    for paths in groups:
+        runs = [sides_of_run(open_run(path)) for path in paths]
+        names = [side.name for side in runs[0] if all(side.name in {s.name for s in run} for run in runs)]
+        found.append(
+            [Side(name, tuple(s.parts[0] for run in runs for s in run if s.name == name)) for name in names]
+        )
+    return found
