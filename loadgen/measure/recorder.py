@@ -12,6 +12,7 @@ import numpy as np
 from loadgen.measure.groups import GROUP_ROWS, Group, Groups
 from loadgen.measure.histogram import BUCKETS, Counts, Distribution, indexes
 from loadgen.measure.metrics import ALL_METRICS, CHUNK_GAP, METRICS
+from loadgen.measure.objective import Bound, is_good
 from loadgen.measure.routes import Routing
 from loadgen.measure.sample import Sample
 from loadgen.measure.series import Series
@@ -45,14 +46,22 @@ class TargetRecorder:
     name: unique: the target's, and the level's label where there are several ("ours @ 20/s").
     dropped: arrivals that a cap on requests under way did away with. left: requests that left in the window.
     sessions_*: conversations begun in the window, ended in it with their last turn, ended by a failed turn.
+    good: requests of the window within all `bounds`; window_good: those that ended in it, whenever begun.
     prompt_tokens_told: prompt tokens of those requests whose usage tells how many were cached.
     counts: shape (metrics, BUCKETS), successful requests of the window. reached, censored: shape
     (failure metrics, BUCKETS), requests that the run cut off: what they had reached, and how long they had
     waited. failed: requests of the window that failed.
     """
 
-    def __init__(self, target: str, level: LevelWindow = ONE_LEVEL[0], name: str | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        level: LevelWindow = ONE_LEVEL[0],
+        name: str | None = None,
+        bounds: Sequence[Bound] = (),
+    ) -> None:
         self.target = target
+        self.bounds = bounds
         self.level = level
         self.name = target if name is None else name
         self.counts: Counts = np.zeros((len(ALL_METRICS), BUCKETS), np.int64)
@@ -68,7 +77,7 @@ class TargetRecorder:
         self.sessions_begun = self.sessions_ended = self.sessions_failed = 0
         self.prompt_tokens_told = self.requests_told = 0
         self.window_output_tokens = 0.0
-        self.window_ok = 0
+        self.window_ok = self.window_good = self.good = 0
         self.last_done_ns = 0
         self.series = Series()
         self.spending = Spending()
@@ -80,7 +89,9 @@ class TargetRecorder:
         """Record one request; `timeline` is None when the run is read back from its file."""
         left = self._add_left(sample)
         self.window_output_tokens += sample.window_output_tokens
+        good = is_good(sample, self.bounds)
         self.window_ok += sample.window_done and sample.outcome == "ok"
+        self.window_good += sample.window_done and good
         self.series.add(sample, timeline, epoch_ns)
         self.spending.add(sample)
         self.resent += sample.attempts > 1
@@ -92,6 +103,7 @@ class TargetRecorder:
             self.routing.add(sample, sample.rule)
         if sample.phase == "measure":
             self.late += left is not None and left - sample.intended_ns > 10_000_000
+            self.good += good
             self._add_to_window(sample, timeline)
         self.outcomes[sample.phase][sample.outcome] += 1
 
@@ -101,6 +113,7 @@ class TargetRecorder:
         if end is None or sample.done_ns < start or sample.intended_ns >= end:
             return
         self.window_ok += sample.outcome == "ok" and sample.done_ns < end
+        self.window_good += sample.done_ns < end and is_good(sample, self.bounds)
         self._add_left(sample)
         if sample.output_tokens and sample.first_token_ns is not None and sample.last_token_ns is not None:
             span = sample.first_token_ns, sample.last_token_ns
@@ -188,17 +201,22 @@ class TargetRecorder:
 class Recorder:
     """All targets of a run, each at every level of the load.
 
-    levels: in order of time. targets: one recorder each by its name; see `TargetRecorder`.
+    levels: in order of time. targets: one recorder each by its name; see `TargetRecorder`. bounds: what a
+    request has to keep to be good.
     """
 
     def __init__(
-        self, targets: Sequence[str], epoch_ns: int, levels: Sequence[LevelWindow] = ONE_LEVEL
+        self,
+        targets: Sequence[str],
+        epoch_ns: int,
+        levels: Sequence[LevelWindow] = ONE_LEVEL,
+        bounds: Sequence[Bound] = (),
     ) -> None:
         self.epoch_ns = epoch_ns
         several = len(levels) > 1
         self._of = {
             (target, level.label): TargetRecorder(
-                target, level, f"{target} @ {level.label}" if several else None
+                target, level, f"{target} @ {level.label}" if several else None, bounds
             )
             for target in targets
             for level in levels
