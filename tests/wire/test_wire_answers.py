@@ -37,6 +37,44 @@ ANSWERS = {
         "HTTP 429: Rate limit reached for requests",
         429,
     ),
+    "429, when to come back": Row(
+        answer(OPENAI_429, "429 Too Many Requests", "Retry-After: 7"),
+        "rate_limited",
+        "HTTP 429: Rate limit reached for requests (retry after 7 s)",
+        429,
+    ),
+    "429, LiteLLM": Row(
+        answer(
+            '{"error":{"message":"litellm.RateLimitError: slow down","code":"429"}}',
+            "429 Too Many Requests",
+            "llm_provider-retry-after: 12",
+            "x-litellm-version: 1",
+        ),
+        "rate_limited",
+        "HTTP 429: litellm.RateLimitError: slow down (retry after 12 s)",
+        429,
+    ),
+    "429, the gateway's own word first": Row(
+        answer("", "429 X", "llm_provider-retry-after: 12", "retry-after: 3"),
+        "rate_limited",
+        "HTTP 429 (retry after 3 s)",
+        429,
+    ),
+    "429, a date": Row(
+        answer("", "429 X", "Retry-After: Sat, 21 Nov 2026 12:00:00 GMT"),
+        "rate_limited",
+        "HTTP 429 (retry after Sat, 21 Nov 2026 12:00:00 GMT)",
+        429,
+    ),
+    "429, endless words": Row(
+        answer("word " * 50_000, "429 X", TEXT, "Retry-After: 7"),
+        "rate_limited",
+        "HTTP 429: " + ("word " * 58)[:289] + "… (retry after 7 s)",
+        429,
+    ),
+    "503, when to come back": Row(
+        answer("busy", "503 X", TEXT, "Retry-After: 7"), "http_error", "HTTP 503: busy", 503
+    ),
     "429, no body": Row(answer("", "429 Too Many Requests"), "rate_limited", "HTTP 429", 429),
     "429, blanks": Row(answer(" \r\n", "429 Too Many Requests"), "rate_limited", "HTTP 429", 429),
     "500, JSON of a framework": Row(
@@ -111,6 +149,19 @@ ANSWERS = {
         answer('{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'),
         "bad_stream",
         f"a JSON body {NO_STREAM} (the request must say stream = true)",
+    ),
+    "200, HTML": Row(
+        answer("\n<!doctype html>\n<title>Sign in</title>", "200 OK", HTML),
+        "bad_stream",
+        f"HTML {NO_STREAM}: <!doctype html> <title>Sign in</title>",
+    ),
+    "200, HTML that says it is a stream": Row(
+        answer("<html>x</html>", "200 OK", "Content-Type: text/event-stream"),
+        "bad_stream",
+        f"HTML {NO_STREAM}: <html>x</html>",
+    ),
+    "200, an error as JSON that says it is text": Row(
+        answer('{"error":{"message":"overloaded"}}', "200 OK", TEXT), "error_in_stream", "overloaded"
     ),
     "200, broken JSON": Row(
         answer('{"choices":'), "bad_stream", f"a body that says it is JSON but is not, {NO_STREAM}"

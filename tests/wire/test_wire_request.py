@@ -202,6 +202,129 @@ def test_the_body_of_a_request(prompt: dict[str, Any], target: dict[str, Any], b
     assert body_of(prompt, **target) == body
 
 
+WORDS = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": [{"type": "text", "text": "What "}, {"type": "text", "text": "is it?"}]},
+]
+JOINED = "Be brief.\n\nWhat is it?"
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object"}}
+CALL = {"id": "call_a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}
+SOUND = {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}
+TALK = [
+    {"role": "user", "content": [{"type": "text", "text": "See"}, PICTURE, SOUND]},
+    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+    {"role": "tool", "tool_call_id": "call_a", "content": "42"},
+    {"role": "assistant", "content": "It is 42."},
+]
+INPUT = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "input_text", "text": "See"},
+            {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "low"},
+            SOUND,
+        ],
+    },
+    {"type": "function_call", "call_id": "call_a", "name": "f", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "call_a", "output": "42"},
+    {"role": "assistant", "content": "It is 42."},
+]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "prompt", "target", "body"),
+    [
+        pytest.param(
+            "chat",
+            {},
+            {"stream": False, "extra_body": {"reasoning_effort": "low"}},
+            {"messages": WORDS, "stream": False, "reasoning_effort": "low"},
+            id="chat, not streamed",
+        ),
+        pytest.param("completions", {}, {}, {"prompt": JOINED} | STREAMED, id="completions"),
+        pytest.param(
+            "completions",
+            {"fill": ("def f(", "return x")},
+            {},
+            {"prompt": "def f(", "suffix": "return x"} | STREAMED,
+            id="completions, the middle",
+        ),
+        pytest.param(
+            "completions",
+            {"fill": ("def f(", "")} | EXACT,
+            {"stream": False},
+            {"prompt": "def f(", "stream": False, "max_tokens": 8, "min_tokens": 8, "ignore_eos": True},
+            id="completions, nothing after, not streamed",
+        ),
+        pytest.param(
+            "responses",
+            {
+                "messages": TALK,
+                "asked_output_tokens": 8,
+                "tools": [{"type": "function", "function": FUNCTION}],
+            },
+            {},
+            {
+                "input": INPUT,
+                "stream": True,
+                "max_output_tokens": 8,
+                "tools": [{"type": "function"} | FUNCTION],
+            },
+            id="responses",
+        ),
+        pytest.param(
+            "responses",
+            {"messages": MESSAGES} | EXACT,
+            {"stream": False, "extra_body": {"max_output_tokens": 5}},
+            {"input": MESSAGES, "stream": False}
+            | {"max_output_tokens": 5, "min_tokens": 5, "ignore_eos": True},
+            id="responses, not streamed, the cap that goes out",
+        ),
+        pytest.param(
+            "images",
+            {"image": {"size": "1024x1024", "quality": "low", "n": 2}, "asked_output_tokens": 8},
+            {"session": SessionKey(field="user")},
+            {"prompt": JOINED, "size": "1024x1024", "quality": "low", "n": 2},
+            id="images",
+        ),
+        pytest.param("embeddings", {"inputs": ("a", "b")}, {}, {"input": ["a", "b"]}, id="embeddings"),
+        pytest.param(
+            "embeddings",
+            {"session_id": "s1"},
+            {"session": SessionKey(field="user"), "extra_body": {"dimensions": 256}},
+            {"input": JOINED, "user": "s1", "dimensions": 256},
+            id="embeddings of messages",
+        ),
+    ],
+)
+def test_the_body_of_every_kind(
+    endpoint: str, prompt: dict[str, Any], target: dict[str, Any], body: dict[str, Any]
+) -> None:
+    row = Target(name="t", model="m", endpoint=endpoint, **target)  # type: ignore[arg-type]
+    made = Prompt(**({"messages": WORDS, "task": "t"} | prompt))
+    assert json.loads(ENDPOINTS[endpoint].body(row, made)) == {"model": "m"} | body
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_verbatim_body_goes_out_as_it_is_to_every_kind(endpoint: str) -> None:
+    row = Target(name="t", model="m", endpoint=endpoint, extra_body={"user": "u"})  # type: ignore[arg-type]
+    sent = ENDPOINTS[endpoint].body(row, Prompt(messages=[], task="t", body={"input": "x"}))
+    assert json.loads(sent) == {"model": "m", "input": "x", "user": "u"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path"),
+    [
+        *[("chat", "/chat/completions"), ("completions", "/completions"), ("responses", "/responses")],
+        *[("images", "/images/generations"), ("embeddings", "/embeddings")],
+    ],
+)
+def test_the_path_of_every_kind(endpoint: str, path: str) -> None:
+    assert lines_of(head_of(endpoint=endpoint))[0] == f"POST /v1{path} HTTP/1.1"
+
+
 def test_a_verbatim_body_keeps_its_order() -> None:
     body = {"top_p": 1, "messages": [], "model": "x", "é": [1.5, None]}
     row = Target(name="t", model="m")
