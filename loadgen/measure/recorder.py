@@ -115,10 +115,12 @@ class TargetRecorder:
         self.window_ok += sample.outcome == "ok" and sample.done_ns < end
         self.window_good += sample.done_ns < end and is_good(sample, self.bounds)
         self._add_left(sample)
-        if sample.output_tokens and sample.first_token_ns is not None and sample.last_token_ns is not None:
-            span = sample.first_token_ns, sample.last_token_ns
+        first, last = sample.first_token_ns, sample.last_token_ns
+        if sample.output_tokens and sample.outcome == "ok" and first is None:  # its answer was one body
+            first = last = sample.done_ns
+        if sample.output_tokens and first is not None and last is not None:
             self.window_output_tokens += tokens_between(
-                sample.output_tokens, span, (start, end), timeline, epoch_ns
+                sample.output_tokens, (first, last), (start, end), timeline, epoch_ns
             )
 
     def _add_left(self, sample: Sample) -> int | None:

@@ -135,7 +135,7 @@ def make_sample(
         cached_tokens=t.usage.cached_tokens if t.usage else None,
         reasoning_tokens=t.usage.reasoning_tokens if t.usage else None,
         output_tokens=tokens.output,
-        output_chars=chars if len(t.event_ns) else None,
+        output_chars=chars if len(t.event_chars) else None,
         token_source=tokens.source,
         events=t.events,
         output_events=len(t.event_ns),

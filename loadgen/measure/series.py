@@ -41,6 +41,8 @@ class Series:
         sent = max(0, sample.sent_ns // self.interval_ns)
         self._counts[sent, 0] += 1
         if sample.first_token_ns is None or sample.last_token_ns is None or not sample.output_tokens:
+            if sample.outcome == "ok":  # its answer was one body
+                self._tokens[done] += sample.output_tokens or 0
             return
         if sample.outcome == "ok":
             ttft_us = max(1.0, (sample.first_token_ns - sample.sent_ns) / 1000)

@@ -34,8 +34,9 @@ def count_tokens(t: Timeline, chars: int, start_ns: int, end_ns: int | None) -> 
     hidden = 0
     if t.usage is not None and not t.reasoning_events:
         hidden = min(t.usage.reasoning_tokens or 0, output)
-    if not len(t.event_ns):
-        return Tokens(output, source, hidden, None, 0.0)
+    if not len(t.event_ns):  # an answer that was one body arrived when it was done
+        arrived = t.outcome == "ok" and start_ns <= t.done_ns and (end_ns is None or t.done_ns < end_ns)
+        return Tokens(output, source, hidden, None, output if arrived else 0.0)
     return Tokens(
         output,
         source,

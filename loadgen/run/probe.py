@@ -10,7 +10,10 @@ from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
 
 _PROMPT: Final = Prompt(  # 16: the Responses API takes no lower cap
-    messages=[{"role": "user", "content": "Say OK."}], task="probe", asked_output_tokens=16
+    messages=[{"role": "user", "content": "Say OK."}],
+    task="probe",
+    asked_output_tokens=16,
+    image={"size": "1024x1024", "n": 1},  # the smallest that models of all kinds make
 )
 _REMEDY: Final = {
     "connect_error": "check base_url and that the server runs",
