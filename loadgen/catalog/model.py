@@ -13,13 +13,19 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from loadgen.catalog.price import Price, Tier
-from loadgen.catalog.profiles import Source
 from loadgen.errors import DataError, nearest
 
 OWN_FILE: Final = "LOADGEN_MODELS"  # the variable that names the user's file
 
 _T = TypeVar("_T")
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a fact comes from, and its date (year and month)."""
+
+    title: str
+    date: str
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -7,14 +7,8 @@ from typing import Any
 
 import msgspec
 
-from loadgen.engine.params import EngineParams
-
-
-class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a fact comes from, and its date (year and month)."""
-
-    title: str
-    date: str
+from loadgen.catalog.model import Source, find, models
+from loadgen.engine.params import EngineParams, NonNegativeInt
 
 
 class Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,64 +22,75 @@ class Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Profile(msgspec.Struct, frozen=True):
     """A model's engine, the facts it is held to, and the sources of both.
 
-    Facts: `context_tokens`; where a source says so, `idle_ttft_ms` (a 1,000-token prompt alone) and
-    `full_batch_output_tokens_per_s` (100-token prompts, 500-token answers).
-    assumed: nothing is known about this model, everything is the default profile.
+    model: its name in the catalogue, or as it was asked for. facts: where a source says so, `idle_ttft_ms`
+    (a 1,000-token prompt alone) and `full_batch_output_tokens_per_s` (100-token prompts, 500-token answers).
+    reasoning: median tokens by effort; empty: it does not reason. images: it makes images and nothing else.
+    max_output_tokens: as the catalogue has it. assumed: the model has no profile, everything is the default.
     """
 
     model: str
     engine: EngineParams
     facts: dict[str, Fact]
+    reasoning: dict[str, int]
+    images: bool
+    max_output_tokens: int | None
     sources: tuple[Source, ...]
     assumed: bool
 
     def __str__(self) -> str:
         if self.assumed:
-            return "assumed: the model is not in the catalogue"
+            return "assumed: the model has no profile of its own"
         return ", ".join(f"{source.title} ({source.date})" for source in self.sources)
 
 
-class _Engine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    source: str
-    params: dict[str, Any]
-
-
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    facts: dict[str, Fact]
-    engine: _Engine
+    engine: dict[str, Any]
+    facts: dict[str, Fact] = {}
+    reasoning: dict[str, NonNegativeInt] = {}
+    images: bool = False
 
 
-class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    sources: dict[str, Source]
+class _Profiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    assumed: Source
     models: dict[str, _Entry]
     default: _Entry
 
 
 @cache
-def _catalogue() -> _Catalogue:
+def _profiles() -> _Profiles:
     text = resources.files("loadgen.catalog").joinpath("engines.toml").read_text("utf-8")
-    return msgspec.convert(tomllib.loads(text), _Catalogue)
+    return msgspec.convert(tomllib.loads(text), _Profiles)
 
 
 def model_names() -> tuple[str, ...]:
-    """Return the models that have a profile of their own."""
-    return tuple(_catalogue().models)
+    """Return the models that the simulator lists: those of the catalogue.
+
+    Raises:
+        DataError: the user's own file on top of the catalogue is wrong.
+    """
+    return tuple(model.name for model in models())
 
 
 def profile(model: str) -> Profile:
-    """Return the profile of a model; the default profile, marked as assumed, for one not in the catalogue."""
-    catalogue = _catalogue()
-    entry = catalogue.models.get(model)
-    assumed = entry is None
-    if entry is None:
-        entry = catalogue.default
-    context_tokens = int(entry.facts["context_tokens"].value)
-    params = entry.engine.params | {"max_context_tokens": context_tokens}
-    used = dict.fromkeys([*(fact.source for fact in entry.facts.values()), entry.engine.source])
+    """Return the profile of a model or alias; the default one, marked as assumed, for one that has none.
+
+    Its context window is the catalogue's where a source there says one.
+    """
+    profiles, known = _profiles(), find(model)
+    name = known.name if known else model
+    entry = profiles.models.get(name, profiles.default)
+    context = known.context_tokens if known else None
+    params = entry.engine if context is None else entry.engine | {"max_context_tokens": context}
+    used = dict.fromkeys(fact.source for fact in entry.facts.values())
+    if known and context is not None:
+        used |= dict.fromkeys(key for key, facts in known.facts.items() if facts.context_tokens == context)
     return Profile(
-        model=model,
+        model=name,
         engine=msgspec.convert(params, EngineParams),
         facts=entry.facts,
-        sources=tuple(catalogue.sources[key] for key in used),
-        assumed=assumed,
+        reasoning=entry.reasoning,
+        images=entry.images,
+        max_output_tokens=known.max_output_tokens if known else None,
+        sources=(*(known.sources[key] for key in used if known), profiles.assumed),
+        assumed=name not in profiles.models,
     )

@@ -7,24 +7,38 @@ import hmac
 import itertools
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from loadgen.catalog.profiles import model_names, profile
+from loadgen.catalog.profiles import Profile, model_names, profile
 from loadgen.engine.machine import Engine
-from loadgen.engine.params import EngineParams
+from loadgen.simulator import refusals
 from loadgen.simulator.answer import Answer, StreamedAnswer, WholeAnswer
-from loadgen.simulator.api import ApiError, ChatRequest, read_chat_request
+from loadgen.simulator.api import ApiError
+from loadgen.simulator.ask import Ask
+from loadgen.simulator.chat import read_chat
+from loadgen.simulator.completions import read_completions
 from loadgen.simulator.driver import EngineDriver
+from loadgen.simulator.embeddings import read_embeddings
+from loadgen.simulator.images import read_images
+from loadgen.simulator.responses import read_responses
 from loadgen.simulator.text import Corpus, Plot, prompt_blocks
 from loadgen.simulator.tools import FEWEST_TOKENS, Call
 from loadgen.simulator.truth import TruthLog
 from loadgen.units import NS_PER_S
 
 _MOST_BODY_BYTES: Final = 64 << 20
+# What is posted where, and how it is read.
+_READ: Final[dict[str, Callable[[bytes], Ask]]] = {
+    "/v1/chat/completions": read_chat,
+    "/v1/completions": read_completions,
+    "/v1/responses": read_responses,
+    "/v1/images/generations": read_images,
+    "/v1/embeddings": read_embeddings,
+}
 _STREAM_HEADERS: Final = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 
 
@@ -45,6 +59,7 @@ class Simulator:
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._models = tuple(models)
+        self._names = self._models or model_names()
         self._seed = seed
         self._api_key = api_key
         self._log = log
@@ -62,7 +77,8 @@ class Simulator:
         app.on_response_prepare.append(self._name_request)
         app.router.add_get("/v1/models", self._list_models)
         app.router.add_get("/v1/models/{model:.+}", self._show_model)
-        app.router.add_post("/v1/chat/completions", self._chat)
+        for path in _READ:
+            app.router.add_post(path, self._post)
         return app
 
     def close(self) -> None:
@@ -114,7 +130,7 @@ class Simulator:
         return {"id": model, "object": "model", "created": self._started_s, "owned_by": "loadgen"}
 
     async def _list_models(self, _request: web.Request) -> web.StreamResponse:
-        data = [self._model(model) for model in self._models or model_names()]
+        data = [self._model(model) for model in self._names]
         return _json(msgspec.json.encode({"object": "list", "data": data}))
 
     async def _show_model(self, request: web.Request) -> web.StreamResponse:
@@ -131,54 +147,54 @@ class Simulator:
             self._running.append(self._tasks.create_task(driver.run(), name=f"engine of {model}"))
         return driver
 
-    def _answer(self, chat: ChatRequest, params: EngineParams, received_ns: int) -> Answer:
+    def _answer(self, ask: Ask, known: Profile, received_ns: int) -> Answer:
         """Decide the whole answer; only its instants are open."""
-        plot = self._corpus.plot(chat)
-        room = params.max_context_tokens - plot.prompt_tokens
-        asked = chat.token_cap
-        if room < (asked or 1):
-            raise ApiError(
-                400,
-                f"This model's maximum context length is {params.max_context_tokens} tokens. However, you"
-                f" requested {plot.prompt_tokens + (asked or 1)} tokens ({plot.prompt_tokens} in the"
-                f" messages, {asked or 1} in the completion).",
-                param="messages",
-                code="context_length_exceeded",
-            )
-        tokens, ends_with, call = _length(chat, plot, room)
+        refusals.check(ask, known)
+        effort_tokens = known.reasoning[ask.effort] if ask.effort is not None else 0
+        plot = self._corpus.plot(ask.model, ask.seed, ask.content, ask.offer, effort_tokens)
+        call, work = None, ask.work
+        tokens, ends_with = sum(output for _, output in work), "stop"
+        if not work:
+            room = known.engine.max_context_tokens - ask.prompt_tokens
+            tokens, ends_with, call = _length(ask, plot, room)
+            work = [(ask.prompt_tokens, tokens)]
+        cached = bool(known.engine.prefix_cache_tokens and ask.prompt)
         return Answer(
-            response_id=f"chatcmpl-{self._mark}{next(self._ids):08x}",
-            model=chat.model,
+            response_id=f"{ask.id_prefix}{self._mark}{next(self._ids):08x}",
+            model=ask.model,
             created_s=int(time.time()),
             received_ns=received_ns,
-            prompt_tokens=plot.prompt_tokens,
+            prompt_tokens=ask.prompt_tokens,
             output_tokens=tokens,
             ends_with=ends_with,
             offset=plot.offset,
             done=asyncio.get_running_loop().create_future(),
+            work=work,
+            reasoning_tokens=min(plot.reasoning_tokens, tokens),
             call=call,
-            blocks=prompt_blocks(chat, plot.prompt_tokens) if params.prefix_cache_tokens else [],
+            blocks=prompt_blocks(ask.prompt, ask.prompt_tokens) if cached else [],
         )
 
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
+    async def _post(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         received_ns = time.monotonic_ns()
-        chat = read_chat_request(body)
-        if chat.stream and request.version < (1, 1):
+        ask = _READ[request.path](body)
+        if ask.stream and request.version < (1, 1):
             raise ApiError(400, "A streamed answer needs HTTP/1.1.", param="stream")
-        self._check_model(chat.model)
-        driver = self._driver(chat.model)
-        answer = self._answer(chat, driver.engine.params, received_ns)
+        self._check_model(ask.model)
+        answer = self._answer(ask, profile(ask.model), received_ns)
+        driver = self._driver(ask.model)
         try:
-            if chat.stream:
-                return await self._stream(request, driver, answer, include_usage=chat.include_usage)
-            return await self._whole(request, driver, answer)
+            if ask.stream and ask.streamed:
+                pieces = ask.streamed(answer, self._corpus)
+                return await self._stream(request, driver, answer, pieces)
+            return await self._whole(request, driver, answer, ask)
         finally:
             if self._log:
                 self._log.write(answer)
 
     async def _stream(
-        self, request: web.Request, driver: EngineDriver, answer: Answer, *, include_usage: bool
+        self, request: web.Request, driver: EngineDriver, answer: Answer, pieces: Iterator[bytes]
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers=_STREAM_HEADERS)
         response.enable_chunked_encoding()
@@ -186,35 +202,37 @@ class Simulator:
         transport = request.transport
         if transport is None:  # the client has left
             return response
-        stream = StreamedAnswer(answer, self._corpus, transport, include_usage=include_usage)
+        stream = StreamedAnswer(answer, pieces, transport)
         stream.begin()
         await _through_engine(driver, stream, answer)
         await response.write_eof()
         return response
 
-    async def _whole(self, request: web.Request, driver: EngineDriver, answer: Answer) -> web.StreamResponse:
-        whole = WholeAnswer(answer, self._corpus)
-        await _through_engine(driver, whole, answer)
-        response = _json(whole.body())
+    async def _whole(
+        self, request: web.Request, driver: EngineDriver, answer: Answer, ask: Ask
+    ) -> web.StreamResponse:
+        await _through_engine(driver, WholeAnswer(answer), answer)
+        response = _json(ask.whole(answer, self._corpus))
         answer.events_ns.append(time.monotonic_ns())
         await response.prepare(request)
         await response.write_eof()
         return response
 
 
-def _length(chat: ChatRequest, plot: Plot, room: int) -> tuple[int, str, Call | None]:
+def _length(ask: Ask, plot: Plot, room: int) -> tuple[int, str, Call | None]:
     """Return the tokens of an answer, why it ends, and its call, drawn out to what was asked.
 
     room: what the prompt leaves of the context window. A text with a cap takes all of it.
     """
-    most = chat.token_cap or room
-    wanted = max(plot.free_tokens, chat.min_tokens or 0)
+    most = ask.cap or room
+    wanted = max(plot.reasoning_tokens + plot.free_tokens, ask.min_tokens)
     if plot.call is None:
-        capped = chat.token_cap is not None or chat.ignore_eos or wanted > room
+        capped = ask.cap is not None or ask.ignore_eos or wanted > room
         return (most, "length", None) if capped else (wanted, "stop", None)
-    if chat.ignore_eos:
-        wanted = max(most, FEWEST_TOKENS)
-    call = dataclasses.replace(plot.call, tokens=wanted)
+    fewest = plot.reasoning_tokens + FEWEST_TOKENS
+    if ask.ignore_eos:
+        wanted = max(most, fewest)
+    call = dataclasses.replace(plot.call, tokens=wanted - plot.reasoning_tokens)
     return min(wanted, most), "length" if wanted > most else "tool_calls", call
 
 
@@ -224,11 +242,12 @@ async def _through_engine(
     """Let a request pass through overhead, queue and batch; cancelled, it leaves the engine."""
     queued_ns = answer.received_ns + driver.engine.draw_overhead_ns()
     await asyncio.sleep((queued_ns - time.monotonic_ns()) / NS_PER_S)
-    request_id = driver.submit(receiver, answer.prompt_tokens, answer.output_tokens, queued_ns, answer.blocks)
+    numbers = [driver.submit(receiver, *work, queued_ns, answer.blocks) for work in answer.work]
     try:
         await answer.done
     finally:
-        driver.cancel(request_id)
+        for number in numbers:
+            driver.cancel(number)
 
 
 def _json(body: bytes, status: int = 200) -> web.Response:

@@ -12,17 +12,14 @@ from typing import Final
 import msgspec
 
 from loadgen.engine.cache import BLOCK_TOKENS
-from loadgen.simulator.api import ChatRequest
+from loadgen.simulator.messages import CHARS_PER_TOKEN, Offer
 from loadgen.simulator.tools import Call, decide_call
-
-# Prompt tokens are estimated: characters of texts and tools, divided by this, rounded up. The same estimate
-# as in loadgen.workload.code, so that a prompt cut to 1,000 tokens counts as about 1,000 here.
-CHARS_PER_TOKEN: Final = 4.3
 
 # Answers without a cap: log-normal, this median and sigma, within 1 .. LONGEST_TOKENS.
 MEDIAN_TOKENS: Final = 180
 SIGMA: Final = 0.7
 LONGEST_TOKENS: Final = 4096
+REASONING_SIGMA: Final = 0.4  # of the log-normal factor on what a profile says of reasoning
 
 _CORPUS_TOKENS: Final = 1 << 15
 _WORDS: Final = (
@@ -42,58 +39,52 @@ _VOCABULARY: Final = tuple(f"{_WORDS}|{_CODE}".split("|"))
 class Plot:
     """What an answer will be, decided from the request alone.
 
-    offset: where in the corpus it starts. free_tokens: its length where nothing caps it. call: the answer is
-    a call of a tool, not a text.
+    offset: where in the corpus it starts. free_tokens: its length where nothing caps it, without
+    reasoning_tokens, which come before. call: the answer is a call of a tool, not a text.
     """
 
-    prompt_tokens: int
     offset: int
     free_tokens: int
+    reasoning_tokens: int = 0
     call: Call | None = None
 
 
-def prompt_blocks(request: ChatRequest, prompt_tokens: int) -> list[int]:
-    """Return the full blocks of a prompt, as the engine's prefix cache takes them.
-
-    Tools come first, then the messages, each behind a mark of its role, as in the templates of models.
-    """
-    text = _tools_text(request) + "".join(f"\x1e{m.role[0]}{m.text()}" for m in request.messages)
+def prompt_blocks(prompt: str, prompt_tokens: int) -> list[int]:
+    """Return the full blocks of a prompt, as the engine's prefix cache takes them."""
     blocks: list[int] = []
     start = block = 0
     for i in range(1, prompt_tokens // BLOCK_TOKENS + 1):
         end = int(i * BLOCK_TOKENS * CHARS_PER_TOKEN)
-        block = hash((block, text[start:end]))
+        block = hash((block, prompt[start:end]))
         blocks.append(block)
         start = end
     return blocks
-
-
-def _tools_text(request: ChatRequest) -> str:
-    return msgspec.json.encode(request.tools).decode() if request.tools else ""
 
 
 class Corpus:
     """One long seeded text of tokens, which every answer is a piece of: cutting costs next to nothing."""
 
     def __init__(self, seed: int) -> None:
-        self._seed = seed
+        self.seed = seed
         self._texts = random.Random(seed).choices(_VOCABULARY, k=_CORPUS_TOKENS)  # noqa: S311 - no secret
         escaped = {token: msgspec.json.encode(token)[1:-1] for token in _VOCABULARY}
         self._escaped = [escaped[token] for token in self._texts]
 
-    def plot(self, request: ChatRequest) -> Plot:
-        """Decide the answer to a request."""
+    def plot(
+        self, model: str, seed: int | None, content: object, offer: Offer | None, effort_tokens: int = 0
+    ) -> Plot:
+        """Decide the answer to a request. effort_tokens: median of the reasoning before it; 0 is none."""
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(msgspec.json.encode((self._seed, request.model, request.seed, request.messages)))
-        chars = len(_tools_text(request)) + sum(len(message.text()) for message in request.messages)
+        digest.update(msgspec.json.encode((self.seed, model, seed, content)))
         draw = random.Random(digest.digest())  # noqa: S311 - no secret
         free = round(draw.lognormvariate(math.log(MEDIAN_TOKENS), SIGMA))
         offset = draw.randrange(_CORPUS_TOKENS)
-        call = decide_call(request, draw)
+        call = decide_call(offer, draw) if offer else None
+        reasoning = draw.lognormvariate(0, REASONING_SIGMA) * effort_tokens
         return Plot(
-            prompt_tokens=max(1, math.ceil(chars / CHARS_PER_TOKEN)),
             offset=offset,
             free_tokens=call.tokens if call else min(max(free, 1), LONGEST_TOKENS),
+            reasoning_tokens=math.ceil(reasoning),
             call=call,
         )
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from loadgen.simulator.api import ChatRequest, ToolChoice
+from loadgen.simulator.messages import Offer
 
 SHARE_OF_CALLS: Final = 0.5  # of user messages that a model free to choose answers with a call
 FEWEST_TOKENS: Final = 3  # the name, the beginning and the end of the arguments
@@ -41,21 +41,16 @@ class Call:
         }
 
 
-def decide_call(request: ChatRequest, draw: random.Random) -> Call | None:
-    """Decide whether the answer is a call: where tools are offered and a user spoke last.
-
-    With `tool_choice` "required", or the name of a tool, always; with "auto" every other time.
-    """
-    tools, choice = request.tools, request.tool_choice
-    if not tools or choice == "none" or request.messages[-1].role != "user":
+def decide_call(offer: Offer, draw: random.Random) -> Call | None:
+    """Decide whether the answer is a call: where it has to be one always, else every other time."""
+    functions = offer.functions
+    share, pick = draw.random(), draw.randrange(len(functions))
+    length = draw.randint(FEWEST_TOKENS, MOST_TOKENS)
+    if share >= SHARE_OF_CALLS and not offer.must and offer.name is None:
         return None
-    share, pick, length = draw.random(), draw.randrange(len(tools)), draw.randint(FEWEST_TOKENS, MOST_TOKENS)
-    if choice in {None, "auto"} and share >= SHARE_OF_CALLS:
-        return None
-    tool = tools[pick].function
-    if isinstance(choice, ToolChoice):
-        tool = next(t.function for t in tools if t.function.name == choice.function.name)
-    return Call(f"call_{draw.getrandbits(64):016x}", tool.name, _text_key(tool.parameters), length)
+    function = next((f for f in functions if f.name == offer.name), functions[pick])
+    identity = f"call_{draw.getrandbits(64):016x}"
+    return Call(identity, function.name, _text_key(function.parameters), length)
 
 
 def _text_key(schema: dict[str, Any] | None) -> str:

@@ -1,7 +1,10 @@
 """The profiles give what their sources report."""
 
+from pathlib import Path
+
 import pytest
 
+from loadgen.catalog.model import find
 from loadgen.catalog.profiles import model_names, profile
 from loadgen.engine.machine import Engine
 from loadgen.engine.params import EngineParams
@@ -26,7 +29,7 @@ def test_the_catalogue_says_what_article_d_says(
     assert known.facts["full_batch_output_tokens_per_s"].value == tokens_per_s
     assert known.engine.max_context_tokens == context
     assert not known.assumed
-    assert str(known) == 'article D, "GPT-5.5 vs Gemini 3.5 Flash" (2026-06), assumed (2026-11)'
+    assert str(known) == 'article D, "GPT-5.5 vs Gemini 3.5 Flash" (April to June 2026), assumed (2026-11)'
 
 
 @exact
@@ -74,9 +77,32 @@ def test_an_unknown_model_has_the_default_profile_and_says_so() -> None:
     assert {"gpt-5.5", "gemini-3.5-flash"} <= set(model_names())
 
 
-@pytest.mark.parametrize("model", [*model_names(), "unknown"])
-def test_every_number_has_a_source_and_a_date(model: str) -> None:
-    found = profile(model)
-    assert found.facts["context_tokens"].value == found.engine.max_context_tokens
-    assert all(source.title and source.date[:3] == "202" for source in found.sources)
-    assert any(source.title == "assumed" for source in found.sources)
+@pytest.mark.parametrize("name", model_names())
+def test_every_model_of_the_catalogue_has_a_profile(name: str) -> None:
+    model = find(name)
+    assert model
+    for asked in (name, *model.aliases):
+        found = profile(asked)
+        assert (found.model, found.assumed) == (name, False)
+        assert model.context_tokens in {None, found.engine.max_context_tokens}
+        assert found.max_output_tokens == model.max_output_tokens
+        assert found.sources[-1].title == "assumed"
+        assert all(source.title and source.date for source in found.sources)
+
+
+def test_no_two_models_are_alike() -> None:
+    engines = [profile(name).engine for name in (*model_names(), "unknown")]
+    for field in ("overhead_ns", "prefill_tokens_per_s", "decode_step_base_ns"):
+        assert len({getattr(engine, field) for engine in engines}) >= len(engines) - 2
+    assert {name for name in model_names() if profile(name).images} == {"gpt-image-1-mini"}
+
+
+def test_a_model_of_the_users_own_file_has_its_window(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('[sources.me]\ntitle = "me"\ndate = "2026-11"\n[models.ours.me]\ncontext_tokens = 5_000\n')
+    monkeypatch.setenv("LOADGEN_MODELS", str(own))
+    found = profile("ours")
+    assert (found.engine.max_context_tokens, found.assumed) == (5_000, True)
+    assert "ours" in model_names()

@@ -1,12 +1,14 @@
 """What an answer will be, decided before its first token."""
 
 import asyncio
+import json
 
 import pytest
 
 from loadgen.catalog.profiles import profile
-from loadgen.simulator.api import ApiError, ChatRequest, Message
+from loadgen.simulator.api import ApiError
 from loadgen.simulator.app import Simulator
+from loadgen.simulator.chat import read_chat
 
 WINDOW = 48_000  # of gemini-3.5-flash
 
@@ -25,17 +27,18 @@ WINDOW = 48_000  # of gemini-3.5-flash
 async def test_an_answer_fits_the_window(
     prompt_tokens: int, cap: int | None, expected: tuple[int, str] | None
 ) -> None:
-    message = Message(role="user", content="x" * (prompt_tokens * 43 // 10))
-    chat = ChatRequest(model="gemini-3.5-flash", messages=[message], max_tokens=cap)
+    message = {"role": "user", "content": "x" * (prompt_tokens * 43 // 10)}
+    chat = {"model": "gemini-3.5-flash", "messages": [message], "max_tokens": cap}
+    ask = read_chat(json.dumps(chat).encode())
     async with asyncio.TaskGroup() as tasks:
         simulator = Simulator(models=(), seed=0, api_key=None, log=None, tasks=tasks)
-        params = profile(chat.model).engine
+        known = profile(ask.model)
         if expected is None:
             with pytest.raises(ApiError) as caught:
-                simulator._answer(chat, params, 0)
+                simulator._answer(ask, known, 0)
             assert (caught.value.status, caught.value.code) == (400, "context_length_exceeded")
         else:
-            answer = simulator._answer(chat, params, 0)
+            answer = simulator._answer(ask, known, 0)
             assert (answer.prompt_tokens, answer.output_tokens, answer.ends_with) == (
                 prompt_tokens,
                 *expected,

@@ -1,17 +1,22 @@
 """The rules by which answers are made: counting, lengths, texts."""
 
 import json
+import math
 import statistics
 
 import pytest
 
-from loadgen.simulator.api import ApiError, ChatRequest, ContentPart, Message, read_chat_request
-from loadgen.simulator.text import _VOCABULARY, CHARS_PER_TOKEN, LONGEST_TOKENS, MEDIAN_TOKENS, Corpus
+from loadgen.simulator.api import ApiError
+from loadgen.simulator.chat import read_chat
+from loadgen.simulator.messages import CHARS_PER_TOKEN, ContentPart, Message, compose
+from loadgen.simulator.text import (
+    _VOCABULARY,
+    LONGEST_TOKENS,
+    MEDIAN_TOKENS,
+    REASONING_SIGMA,
+    Corpus,
+)
 from loadgen.workload import code
-
-
-def request(text: str | list[ContentPart] | None, **more: object) -> ChatRequest:
-    return ChatRequest(model="m", messages=[Message(role="user", content=text)], **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -22,12 +27,11 @@ def request(text: str | list[ContentPart] | None, **more: object) -> ChatRequest
         pytest.param("abcde", 2, id="rounded-up"),
         pytest.param("é" * 43, 10, id="characters-not-bytes"),
         pytest.param([ContentPart("text", "x" * 20), ContentPart("text", "x" * 23)], 10, id="parts"),
-        pytest.param([ContentPart("image_url"), ContentPart("text", "x" * 43)], 10, id="image"),
         pytest.param(None, 1, id="none"),
     ],
 )
 def test_prompt_tokens_are_characters_over_4_3(content: str | list[ContentPart] | None, tokens: int) -> None:
-    assert Corpus(0).plot(request(content)).prompt_tokens == tokens
+    assert compose([Message(role="user", content=content)], "", "messages").tokens == tokens
 
 
 def test_prompts_are_counted_as_they_are_cut() -> None:
@@ -36,17 +40,22 @@ def test_prompts_are_counted_as_they_are_cut() -> None:
 
 def test_an_answer_depends_on_content_model_and_seeds_only() -> None:
     corpus = Corpus(1)
-    plot = corpus.plot(request("a"))
-    assert plot == Corpus(1).plot(request("a", stream=True, max_tokens=9))
-    others = [corpus.plot(request("b")), corpus.plot(request("a", seed=2)), Corpus(2).plot(request("a"))]
+    plot = corpus.plot("m", None, "a", None)
+    assert plot == Corpus(1).plot("m", None, "a", None)
+    others = [corpus.plot("m", None, "b", None), corpus.plot("m", 2, "a", None)]
+    others += [corpus.plot("n", None, "a", None), Corpus(2).plot("m", None, "a", None)]
     assert plot not in others
 
 
 def test_free_lengths_follow_the_law() -> None:
     corpus = Corpus(3)
-    lengths = [corpus.plot(request(f"{i}")).free_tokens for i in range(4000)]
+    plots = [corpus.plot("m", None, f"{i}", None, 500) for i in range(4000)]
+    lengths = [plot.free_tokens for plot in plots]
     assert statistics.median(lengths) == pytest.approx(MEDIAN_TOKENS, rel=0.06)  # 4 sigma
     assert 1 <= min(lengths) < max(lengths) <= LONGEST_TOKENS
+    thoughts = [math.log(plot.reasoning_tokens / 500) for plot in plots]
+    assert statistics.mean(thoughts) == pytest.approx(0, abs=4 * REASONING_SIGMA / 4000**0.5 + 0.002)
+    assert statistics.stdev(thoughts) == pytest.approx(REASONING_SIGMA, rel=0.05)
 
 
 @pytest.mark.parametrize("offset", [0, 5, (1 << 15) - 3], ids=["start", "middle", "around-the-end"])
@@ -63,14 +72,14 @@ def test_every_token_has_text() -> None:
 
 def test_a_request_is_read_with_what_it_leaves_out() -> None:
     body = b'{"model": "m", "messages": [{"role": "assistant", "tool_calls": []}], "temperature": 2, "x": {}}'
-    read = read_chat_request(body)
-    assert (read.token_cap, read.include_usage, read.stream) == (None, False, None)
-    read = read_chat_request(b'{"model":"m","messages":[{"role":"user","content":[]}],"max_tokens":null}')
-    assert read.token_cap is None
+    read = read_chat(body)
+    assert (read.cap, read.min_tokens, read.stream, read.seed, read.effort) == (None, 0, False, None, None)
+    read = read_chat(b'{"model":"m","messages":[{"role":"user","content":[]}],"max_tokens":null}')
+    assert read.cap is None
 
 
 def test_param_is_the_path_of_the_field() -> None:
     with pytest.raises(ApiError) as caught:
-        read_chat_request(b'{"model": "m", "messages": [{"role": "user", "content": "a"}, {"content": "b"}]}')
+        read_chat(b'{"model": "m", "messages": [{"role": "user", "content": "a"}, {"content": "b"}]}')
     assert caught.value.param == "messages[1].role"
     assert caught.value.message == "Missing required parameter: 'messages[1].role'."

@@ -8,7 +8,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageFunctionToolCall
 
-from loadgen.simulator.api import ChatRequest, Function, Message, Tool
+from loadgen.simulator.messages import Function, Offer
 from loadgen.simulator.process import RunningSimulator, start
 from loadgen.simulator.text import Corpus
 
@@ -117,11 +117,8 @@ def test_when_the_answer_is_a_text(client: openai.OpenAI, body: dict[str, Any]) 
 
 def test_a_model_free_to_choose_calls_every_other_time() -> None:
     corpus = Corpus(0)
-    tools = [Tool("function", Function("f")), Tool("function", Function("g"))]
-    calls = [
-        corpus.plot(ChatRequest(model="m", messages=[Message(role="user", content=f"{i}")], tools=tools)).call
-        for i in range(1000)
-    ]
+    offer = Offer([Function("f"), Function("g")])
+    calls = [corpus.plot("m", None, f"{i}", offer).call for i in range(1000)]
     names = [call.name for call in calls if call]
     assert len(names) == pytest.approx(500, abs=64)  # 4 sigma
     assert names.count("f") == pytest.approx(len(names) / 2, abs=48)

@@ -1,0 +1,174 @@
+"""A conversation as the model reads it: messages, their parts, tools, and what they count."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from loadgen.simulator.api import ApiError, NonEmpty
+from loadgen.simulator.media import Medium, read_image, read_sound
+
+# Prompt tokens are estimated: characters of texts and tools, divided by this, rounded up. The same estimate
+# as in loadgen.workload.code, so that a prompt cut to 1,000 tokens counts as about 1,000 here.
+CHARS_PER_TOKEN: Final = 4.3
+
+_PARTS: Final = ("text", "image_url", "input_audio", "refusal")
+
+
+class ImageUrl(msgspec.Struct, frozen=True):
+    """An image, as a data URL. detail: "low" counts the same for every size."""
+
+    url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class Sound(msgspec.Struct, frozen=True):
+    """A piece of sound, in base64."""
+
+    data: str
+    format: Literal["wav", "mp3"]
+
+
+class ContentPart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One part of a message."""
+
+    type: str
+    text: str = ""
+    refusal: str = ""
+    image_url: ImageUrl | None = None
+    input_audio: Sound | None = None
+
+
+class CalledFunction(msgspec.Struct, frozen=True):
+    """What an assistant message called. arguments: JSON, as the model wrote it."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """One call in an assistant message."""
+
+    id: str
+    function: CalledFunction
+    type: Literal["function"] = "function"
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[ContentPart] | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+
+    def text(self) -> str:
+        """Return all that the model reads of the message: its texts, names and arguments of its calls."""
+        text = self.content if isinstance(self.content, str) else ""
+        if isinstance(self.content, list):
+            text = "".join(part.text + part.refusal for part in self.content)
+        return text + "".join(c.function.name + c.function.arguments for c in self.tool_calls or ())
+
+
+class Function(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function the model may call. parameters: JSON Schema."""
+
+    name: NonEmpty
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Offer(NamedTuple):
+    """The functions that a model may call now. name: the one it has to; must: it has to call one."""
+
+    functions: Sequence[Function]
+    must: bool = False
+    name: str | None = None
+
+
+class Said(NamedTuple):
+    """A prompt. text: as the prefix cache sees it, roles marked; needs: as in `Ask`."""
+
+    text: str
+    tokens: int
+    needs: dict[str, str]
+
+
+Messages = Annotated[list[Message], msgspec.Meta(min_length=1)]
+
+
+def count(chars: int) -> int:
+    """Estimate the tokens of so many characters; at least one."""
+    return max(1, math.ceil(chars / CHARS_PER_TOKEN))
+
+
+def compose(messages: Sequence[Message], tools: str, place: str) -> Said:
+    """Put a prompt together: tools come first, then the messages, as in the templates of models.
+
+    place: of the messages in the request. In the text an image or a sound is as many characters as it has
+    tokens' worth, so that it takes its room among the blocks of the prefix cache.
+
+    Raises:
+        ApiError: 400; a part that is none, or can't be read.
+    """
+    texts = [tools]
+    chars, media_tokens = len(tools), 0
+    needs = {}
+    for i, message in enumerate(messages):
+        text = message.text()
+        chars += len(text)
+        texts += [f"\x1e{message.role[0]}", text]
+        if not isinstance(message.content, list):
+            continue
+        for j, part in enumerate(message.content):
+            at = f"{place}[{i}].content[{j}]"
+            if medium := _medium(message, part, at):
+                media_tokens += medium.tokens
+                texts.append(medium.stands_for * math.ceil(medium.tokens * CHARS_PER_TOKEN / 16))
+                needs["audio_input" if part.input_audio else "image_input"] = at
+    return Said("".join(texts), count(chars) + media_tokens, needs)
+
+
+def unknown_part(kind: str, known: Iterable[str], param: str) -> ApiError:
+    """Return the refusal of a part of this type."""
+    names = " and ".join(", ".join(f"'{name}'" for name in known).rsplit(", ", 1))
+    what = f"Invalid value: '{kind}'. Supported values are: {names}."
+    return ApiError(400, what, param=param, code="invalid_value")
+
+
+def make_offer(
+    functions: Sequence[Function], mode: str | None, name: str | None, *, to_user: bool
+) -> Offer | None:
+    """Return the functions that may be called: where there are any, and a user spoke last (`to_user`).
+
+    mode: `tool_choice` where it is none, auto or required; name: the function that it names.
+
+    Raises:
+        ApiError: 400; a choice where there are no functions, or of one that is not there.
+    """
+    if (mode or name) and not functions:
+        raise ApiError(400, "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice")
+    if name is not None and all(function.name != name for function in functions):
+        what = f"Tool choice '{name}' not found in 'tools' parameter."
+        raise ApiError(400, what, param="tool_choice", code="invalid_value")
+    return Offer(functions, mode == "required", name) if functions and to_user and mode != "none" else None
+
+
+def _medium(message: Message, part: ContentPart, at: str) -> Medium | None:
+    if part.type not in _PARTS:
+        raise unknown_part(part.type, _PARTS, f"{at}.type")
+    value = {"image_url": part.image_url, "input_audio": part.input_audio}.get(part.type, part)
+    if value is None:
+        param = f"{at}.{part.type}"
+        what = f"Missing required parameter: '{param}'."
+        raise ApiError(400, what, param=param, code="missing_required_parameter")
+    if value is part:
+        return None
+    if message.role != "user":
+        what = f"{part.type} is only allowed for messages with role 'user', not '{message.role}'."
+        raise ApiError(400, f"Invalid content part: {what}", param=at, code="invalid_value")
+    if part.image_url:
+        return read_image(part.image_url.url, f"{at}.image_url.url", low=part.image_url.detail == "low")
+    assert part.input_audio is not None  # noqa: S101  # a part with neither has returned
+    return read_sound(part.input_audio.data, part.input_audio.format, f"{at}.input_audio.data")

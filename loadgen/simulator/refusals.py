@@ -1,0 +1,75 @@
+"""What a model refuses, in OpenAI's words: another kind of endpoint, what it can't do, what has no room."""
+
+from typing import Final
+
+from loadgen.catalog.model import find
+from loadgen.catalog.profiles import Profile
+from loadgen.simulator.api import NO_STREAM, ApiError
+from loadgen.simulator.ask import Ask
+
+# By capability: the message and the code. Who can do what is in the catalogue; an undisputed no is a no.
+_DENIED: Final = {
+    "streaming": (NO_STREAM, "unsupported_value"),
+    "tools": ("Unsupported parameter: 'tools' is not supported with this model.", "unsupported_parameter"),
+    "structured_output": (
+        "Invalid parameter: this form of answer is not supported with this model.",
+        "unsupported_parameter",
+    ),
+    "image_input": ("Invalid content type. image_url is only supported by certain models.", None),
+    "audio_input": ("Invalid content type. input_audio is only supported by certain models.", None),
+}
+
+
+def check(ask: Ask, profile: Profile) -> None:
+    """Refuse what the model can't do, as far as that is known before the answer is decided.
+
+    Raises:
+        ApiError: 400, or 404 for an endpoint that the model does not have.
+    """
+    if profile.images and ask.endpoint != "v1/images/generations":
+        what = f"This is not a chat model and thus not supported in the {ask.endpoint} endpoint."
+        raise ApiError(404, what, param="model")
+    known = find(ask.model)
+    needs = ask.needs | ({"streaming": "stream"} if ask.stream else {})
+    for capability, param in needs.items():
+        if known and known.denied(capability):
+            message, code = _DENIED[capability]
+            raise ApiError(400, message, param=param, code=code)
+    if ask.effort is not None and ask.effort not in profile.reasoning:
+        name = ask.effort_name
+        if not profile.reasoning:
+            what = f"Unsupported parameter: '{name}' is not supported with this model."
+            raise ApiError(400, what, param=name, code="unsupported_parameter")
+        values = " and ".join(", ".join(f"'{effort}'" for effort in profile.reasoning).rsplit(", ", 1))
+        what = f"Unsupported value: '{ask.effort}' is not supported with the '{ask.model}' model."
+        raise ApiError(400, f"{what} Supported values are: {values}.", param=name, code="unsupported_value")
+    most = profile.max_output_tokens
+    if most and ask.cap and ask.cap > most:
+        what = (
+            f"{ask.cap_name} is too large: {ask.cap}. This model supports at most {most} completion tokens,"
+        )
+        raise ApiError(
+            400, f"{what} whereas you provided {ask.cap}.", param=ask.cap_name, code="invalid_value"
+        )
+    _check_window(ask, profile.engine.max_context_tokens)
+
+
+def _check_window(ask: Ask, window: int) -> None:
+    prompt = max((prompt for prompt, _ in ask.work), default=ask.prompt_tokens)
+    answer = max((output for _, output in ask.work), default=ask.cap or 1)
+    if prompt + answer <= window:
+        return
+    if ask.endpoint == "v1/responses":
+        what = "Your input exceeds the context window of this model. Please adjust your input and try again."
+    elif ask.endpoint == "v1/chat/completions":
+        what = (
+            f"This model's maximum context length is {window} tokens. However, you requested"
+            f" {prompt + answer} tokens ({prompt} in the messages, {answer} in the completion)."
+        )
+    else:
+        what = (
+            f"This model's maximum context length is {window} tokens, however you requested"
+            f" {prompt + answer} tokens ({prompt} in your prompt; {answer} for the completion). Please reduce"
+            " your prompt; or completion length."
+        )
+    raise ApiError(400, what, param=ask.place, code="context_length_exceeded")
