@@ -5,7 +5,7 @@ The tag of a line is `<target>/<metric key>`. A tag can't hold commas, spaces or
 name is percent-encoded as in URLs (UTF-8; `/` and `:` stay): "our model" gives `our%20model/ttft_ms`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -70,8 +70,10 @@ def parse_tag(text: str) -> Tag:
     return unquote(target), key
 
 
-def read(path: Path) -> dict[Tag, Counts]:
+def read(path: Path, keys: Collection[str] | None = None) -> dict[Tag, Counts]:
     """Sum all intervals of a log by tag. What a killed run left of its last line is ignored.
+
+    keys: only these metrics, which is quicker (a line takes 0.2 ms); None: all.
 
     Raises:
         OutputError: the file can't be read, or a line in its middle is broken.
@@ -81,16 +83,18 @@ def read(path: Path) -> dict[Tag, Counts]:
         if not line.startswith("Tag="):
             continue
         try:
-            tag, _, _, _, payload = line[4:].split(",", 4)
+            text, _, _, _, payload = line[4:].split(",", 4)
+            tag = parse_tag(text)
+            if keys is not None and tag[1] not in keys:
+                continue
             counts = decode(payload)
         except ValueError as error:
             place, remedy = f"{path}:{number}", "the file was changed or damaged after the run"
             raise OutputError(place, f"is not a line of an interval log ({error})", remedy) from None
-        key = parse_tag(tag)
-        if key in sums:
-            sums[key] += counts
+        if tag in sums:
+            sums[tag] += counts
         else:
-            sums[key] = counts
+            sums[tag] = counts
     return sums
 
 
