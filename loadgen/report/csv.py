@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from loadgen.report.figures import clean
-from loadgen.results.model import Above, Dist, Report, WithFailures
+from loadgen.report.money import UNKNOWN
+from loadgen.report.routes import shares
+from loadgen.results.model import Above, Dist, Report, TargetReport, WithFailures
 
 _BOUNDED: Final = ("p50", "p90", "p99")
 _VALUES: Final = {
@@ -14,12 +16,17 @@ _VALUES: Final = {
     **{name: name for name in ("p1", "p5", "p10", "p50", "p75", "p90", "p95", "p99")},
     "p99.9": "p999",
 }
+_COSTS: Final = (
+    *("usd", "usd_per_request", "usd_per_million_output_tokens", "usd_per_month"),
+    *("at_least", "price_source"),
+)
 HEADER: Final = (
     *("scenario", "run", "started_at", "verdict", "simulated", "target", "model", "metric"),
     *_VALUES,
     *(f"{p}_{bound}" for p in _BOUNDED for bound in ("low", "high")),
     "with_failures_count",
     *(f"with_failures_{p}" for p in _BOUNDED),
+    *(f"cost_{name}" for name in _COSTS),
 )
 """The columns, in this order for good; new ones come at the end. `_low`, `_high`: the 95 % interval.
 
@@ -42,10 +49,10 @@ def _rows(report: Report) -> Iterator[list[Any]]:
     for target in report.targets:
         texts = (run.scenario, run.id, run.started_at, state)
         simulated = "true" if target.simulated else "false"
-        for key, dist in target.metrics.items():
+        for key, dist in (target.metrics | shares(target)).items():
             start = [*map(_text, texts), simulated, _text(target.name), _text(target.model), _text(key)]
             values = [getattr(dist, field) for field in _VALUES.values()]
-            yield start + values + _bounds(dist) + _failures(dist)
+            yield start + values + _bounds(dist) + _failures(dist) + _cost(target)
 
 
 def _bounds(dist: Dist) -> list[float | None]:
@@ -59,6 +66,14 @@ def _failures(dist: Dist) -> list[Any]:
         return [None] * (1 + len(_BOUNDED))
     values = [getattr(found, p) for p in _BOUNDED]
     return [found.count, *(f">{v.above}" if isinstance(v, Above) else v for v in values)]
+
+
+def _cost(target: TargetReport) -> list[Any]:
+    """The target's, in each of its rows."""
+    if target.cost is None:
+        return [*[None] * (len(_COSTS) - 1), UNKNOWN]
+    *values, at_least, source = (getattr(target.cost, name) for name in _COSTS)
+    return [*values, "true" if at_least else "false", _text(source)]
 
 
 def _text(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from loadgen.results.model import Above, Dist, Report, TargetReport, WithFailures
-from loadgen.units import format_number
+from loadgen.units import format_number, format_usd
 
 NOTHING: Final = "-"
 UNBOUNDED: Final = "*"
@@ -157,6 +157,11 @@ def alerts(report: Report) -> list[tuple[str, str]]:
         found.append(("INCOMPLETE", "the run was killed; these are the figures up to then"))
     elif report.run.stopped_by == "errors":
         found.append(("STOPPED", "too many requests failed; these are the figures up to then"))
+    elif report.run.stopped_by == "budget":
+        bound = format_usd(report.run.max_usd or 0.0)
+        found.append(
+            ("BUDGET", f"stopped before it could cost more than USD {bound}; the figures up to then")
+        )
     elif report.run.interrupted:
         found.append(("INTERRUPTED", "the run was stopped early; these are the figures up to then"))
     return found

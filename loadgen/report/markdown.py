@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from loadgen.report import money
 from loadgen.report.figures import (
     NOTHING,
     TIMES_IN,
@@ -18,7 +19,7 @@ from loadgen.report.figures import (
     legend,
     subtitle,
 )
-from loadgen.report.said import groups, levels, sentences
+from loadgen.report.said import groups, levels, routes, sentences
 from loadgen.results.model import Dist, Instrument, Report, TargetReport
 from loadgen.units import format_number
 
@@ -52,16 +53,17 @@ def _figures(report: Report) -> Iterator[str]:
     names = [_name(target) for target in report.targets]
     yield from _row([TIMES_IN, "", *names])
     yield from _row(["---", "---", *["---:"] * len(names)])
-    for line in counts(report.targets, open_loop=report.run.open_loop):
+    for line in (*counts(report.targets, open_loop=report.run.open_loop), *money.lines(report.targets)):
         yield from _figure_row(line)
     for block in distributions(report.targets):
         for i, line in enumerate(block):
             yield from _figure_row(line if i == 0 else line._replace(label="", indent=False))
     yield ""
-    for note in (*sentences(report), *footnotes(report), legend(report)):
+    for note in (*sentences(report), *money.sentences(report), *footnotes(report), legend(report)):
         yield _text(note)
         yield ""
-    for title, grid in (("Levels", levels(report)), ("Tasks and turns", groups(report))):
+    grids = {"Levels": levels(report), "Routes": routes(report), "Tasks and turns": groups(report)}
+    for title, grid in grids.items():
         if grid is not None:
             yield from (f"## {title}", "", *_row(grid.heads), *_row(["---", *["---:"] * len(grid.heads[1:])]))
             for row in grid.rows:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from loadgen.report import money
+from loadgen.report import routes as of_routes
 from loadgen.report.figures import NOTHING, clean
 from loadgen.results.model import Dist, GroupReport, Report, TargetReport
 from loadgen.units import format_number
@@ -11,10 +13,11 @@ _NONE: Final = Dist(count=0)
 
 
 class Grid(NamedTuple):
-    """A table of text: heads and rows; the first column is text, the others are numbers."""
+    """A table of text: heads and rows; the first column is text, others are numbers. times: it has some."""
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    times: bool = True
 
 
 def _percentile(key: str, name: str) -> Callable[[TargetReport], str]:
@@ -45,9 +48,16 @@ def levels(report: Report) -> Grid | None:
         ),
         *_LEVEL_COLUMNS,
         *((("dropped", lambda t: f"{t.requests.dropped:,}"),) if dropped else ()),
+        *((("cost USD", money.total),) if any(t.cost for t in report.targets) else ()),
     ]
     rows = [(clean(t.level if alone else t.name), *(cell(t) for _, cell in columns)) for t in report.targets]
     return Grid(("level", *(head for head, _ in columns)), tuple(rows))
+
+
+def routes(report: Report) -> Grid | None:
+    """One row a route; None without any."""
+    rows = of_routes.rows(report)
+    return Grid(of_routes.HEADS, tuple(rows), times=False) if rows else None
 
 
 def groups(report: Report) -> Grid | None:
@@ -62,19 +72,19 @@ def groups(report: Report) -> Grid | None:
 
 def _group(group: GroupReport, whose: str) -> tuple[str, ...]:
     ttft, tpot, e2e = (group.metrics.get(key, _NONE) for key in ("ttft_ms", "tpot_ms", "e2e_ms"))
-    name = f"{group.name} turns" if group.by == "turn" else clean(group.name)
+    name = {"turn": f"{group.name} turns", "route": f"to {group.name}"}.get(group.by, group.name)
     values = (ttft.p50, ttft.p99, tpot.p50, e2e.p50, e2e.p99)
-    return (whose + name, f"{group.requests:,}", f"{group.failed:,}", *map(_number, values))
+    return (whose + clean(name), f"{group.requests:,}", f"{group.failed:,}", *map(_number, values))
 
 
 def sentences(report: Report) -> list[str]:
-    """What was delivered of what was asked for: lengths, arrivals, prompts; and what a cache served."""
+    """What was delivered of what was asked for: lengths, routes, arrivals, prompts; what a cache served."""
     said = [
         *_each(report.targets, [_got(t, "prompt") for t in report.targets]),
         *_each(report.targets, [_got(t, "output") for t in report.targets]),
         *_cached(report.targets),
     ]
-    return [*said, *_arrivals(report), *_prompts(report)]
+    return [*said, *of_routes.sentences(report), *_arrivals(report), *_prompts(report)]
 
 
 def _each(targets: Sequence[TargetReport], texts: Sequence[str]) -> Iterator[str]:

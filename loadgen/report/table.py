@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.report import said
+from loadgen.report import money, said
 from loadgen.report.figures import (
     NOTHING,
     SHORT,
@@ -72,13 +72,15 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
         for group in _groups(targets, width):
             yield _indented(_side_by_side(group, open_loop=open_loop))
             yield ""
+    if by_route := said.routes(report):
+        yield from _grid(by_route)
     by_group = said.groups(report)
     if by_group is not None and len(by_group.rows) <= _GROUPS_SHOWN:
         yield from _grid(by_group)
     elif by_group is not None:
         yield _indented(Text(f"{len(by_group.rows)} tasks and turns: see report.md", "dim"))
     yield from _errors(targets)
-    for sentence in said.sentences(report):
+    for sentence in (*said.sentences(report), *money.sentences(report)):
         yield _indented(Text(sentence))
     for note in footnotes(report):
         yield _indented(Text(note, "yellow"))
@@ -151,7 +153,7 @@ def _counts_of(target: TargetReport, *, open_loop: bool) -> Table:
     name = Text(clean(target.name), "bold")
     table.add_column("", no_wrap=True)
     table.add_column(name.append(f"  {subtitle(target)}", "not bold dim"), overflow="fold")
-    lines = counts([target], open_loop=open_loop)
+    lines = [*counts([target], open_loop=open_loop), *money.lines([target])]
     for line, text in zip(lines, _column([line.cells[0] for line in lines]), strict=True):
         table.add_row(_label(line), _coloured(line, line.cells[0], text))
     return table
@@ -193,7 +195,7 @@ def _side_by_side(targets: Sequence[TargetReport], *, open_loop: bool) -> Table:
 def _blocks(targets: Sequence[TargetReport], *, open_loop: bool = True) -> list[list[Line]]:
     """All lines of the figures, the counts first; each percentile that is shown is a line."""
     found = distributions(targets)
-    return [counts(targets, open_loop=open_loop)] + [
+    return [[*counts(targets, open_loop=open_loop), *money.lines(targets)]] + [
         [n for n in b if n.at in SHORT.get(n.label, (n.at,))] for b in found
     ]
 
@@ -212,7 +214,8 @@ def _name_width(target: TargetReport) -> int:
 
 def _grid(grid: said.Grid) -> Iterator[RenderableType]:
     table = _table()
-    table.add_column(Text(f"{grid.heads[0]}\n{TIMES_IN}", "dim"), overflow="fold", max_width=_NAME_WIDTH)
+    below = TIMES_IN if grid.times else ""
+    table.add_column(Text(f"{grid.heads[0]}\n{below}", "dim"), overflow="fold", max_width=_NAME_WIDTH)
     for head in grid.heads[1:]:
         first, _, second = head.partition(" ")
         table.add_column(Text(f"{first}\n{second}" if second else f"\n{first}", "bold"), justify="right")

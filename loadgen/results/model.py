@@ -4,6 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
+from loadgen.catalog.price import Price
+
 FORMAT: Final = 1
 
 Interval = tuple[float, float]
@@ -107,8 +109,36 @@ class Sessions(msgspec.Struct, frozen=True):
     failed: int
 
 
+class RouteReport(msgspec.Struct, frozen=True):
+    """One of `[[routes]]`: to which target, when, and what it took.
+
+    share: of the mix's requests. usd: what they cost as far as that is known; None: of none of them.
+    """
+
+    to: str
+    when: str
+    requests: int
+    share: float
+    usd: float | None
+
+
+class RoutesReport(msgspec.Struct, frozen=True):
+    """What became of the routed mix's requests of the window.
+
+    targets: share of the requests that each target got. escalated: the share that went to another target
+    than the one that most went to; escalated_of_risk: of the requests with each label. moved: later turns
+    that went to another target than the turn before.
+    """
+
+    routes: tuple[RouteReport, ...]
+    targets: dict[str, float]
+    escalated: float
+    escalated_of_risk: dict[str, float]
+    moved: int
+
+
 class GroupReport(msgspec.Struct, frozen=True):
-    """The window's requests of one task ("task"), or of the "first" or the "later" turns ("turn").
+    """The window's requests of one task ("task"), turn ("turn": "first", "later") or target of routes ("route").
 
     metrics: ttft_ms, tpot_ms and e2e_ms.
     """
@@ -121,11 +151,53 @@ class GroupReport(msgspec.Struct, frozen=True):
     metrics: dict[str, Dist]
 
 
+class Cost(msgspec.Struct, frozen=True):
+    """What a target costs, in USD; None: nothing tells it.
+
+    usd: all requests of all phases, and probe and calibration, which are before_usd too. The figures beside
+    it are of the window's requests (window_usd); those without a cost (requests_without_cost, of all) are in
+    none. usd_per_month: 730 h of month_requests such ones, free tokens taken off, without the fee for
+    support. at_least: only a lower bound of the price is known. Where a machine is paid by the hour, usd is
+    what it costs in the window. price: None where each request has one of its own.
+    """
+
+    usd: float | None
+    usd_per_request: float | None
+    usd_per_million_output_tokens: float | None
+    price_source: str
+    window_usd: float | None = None
+    before_usd: float | None = None
+    usd_per_thousand_good_requests: float | None = None
+    usd_per_image: float | None = None
+    usd_per_month: float | None = None
+    month_requests: int = 0
+    support_usd_per_month: float = 0.0
+    requests_without_cost: int = 0
+    at_least: bool = False
+    price: Price | None = None
+
+
+class ObjectiveReport(msgspec.Struct, frozen=True):
+    """One objective of `[slo]`, as text ("ttft.p99 <= 500ms"), and whether the window met it.
+
+    measured: in ms, tokens or characters a second, or a share from 0 to 1; None: no request has it, and
+    `above` a bound: the percentile falls among what failed or was cut off; both are missed.
+    note: why the figure says little, where it does.
+    """
+
+    objective: str
+    measured: float | Above | None
+    met: bool
+    note: str = ""
+
+
 class TargetReport(msgspec.Struct, frozen=True):
     """One target, at one level of the load where there are several (then its name ends in " @ " and level).
 
     window_s: its measurement window (in a run ended by count: until its last answer). target: its name alone.
-    groups: by task where there are several, by turn where conversations have several.
+    cost: None where its price is not known.
+    groups: by task where there are several, by turn where conversations have several, by route's target.
+    routes: of the routed mix only.
     """
 
     name: str
@@ -141,12 +213,38 @@ class TargetReport(msgspec.Struct, frozen=True):
     errors: dict[str, int]
     metrics: dict[str, Dist]
     series: dict[str, Any]
-    cost: None = None
-    slo: tuple[()] = ()
+    cost: Cost | None = None
+    slo: tuple[ObjectiveReport, ...] = ()
     target: str = ""
     level: str = ""
     groups: tuple[GroupReport, ...] = ()
     sessions: Sessions | None = None
+    routes: RoutesReport | None = None
+
+
+class Comparison(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One figure of two sides; difference = other - base, with its 95 % interval.
+
+    metric: a key of `metrics`, "error_rate" or "usd_per_request". percentile: such as "p99"; None of a share
+    or a mean. verdict: "better" and "worse" are the other's and hold after the correction (p_value) for all
+    that is told at once; "no difference shown"; "not bounded": too few samples; "no verdict": the two can't be
+    compared by it. could_have_shown: the smallest change (0.1: 10 %) that would have been shown in four of
+    five such comparisons.
+    """
+
+    metric: str
+    percentile: str | None
+    base_target: str
+    other_target: str
+    base: float | None
+    other: float | None
+    verdict: str
+    difference: float | None = None
+    ci95: Interval | None = None
+    ratio: float | None = None
+    ratio_ci95: Interval | None = None
+    p_value: float | None = None
+    could_have_shown: float | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -179,7 +277,8 @@ class Run(msgspec.Struct, frozen=True):
     """The run as a whole. epoch_ns: instant of offset 0 on the generator's monotonic clock.
 
     open_loop: sessions arrived by a schedule. stopped_by: what ended it: "duration", "requests", "until",
-    "errors", "prompts" (used up), "user"; None: not known. set_aside: what `too_long` did with prompts.
+    "errors", "prompts" (used up), "budget", "user"; None: not known. set_aside: what `too_long` did with
+    prompts. max_usd: the budget; None: there was none.
     """
 
     id: str
@@ -201,6 +300,7 @@ class Run(msgspec.Struct, frozen=True):
     open_loop: bool = False
     stopped_by: str | None = None
     set_aside: dict[str, int] = {}
+    max_usd: float | None = None
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -212,3 +312,4 @@ class Report(msgspec.Struct, frozen=True):
     verdict: Verdict
     instrument: Instrument
     targets: tuple[TargetReport, ...]
+    comparison: tuple[Comparison, ...] = ()

@@ -18,7 +18,9 @@ def test_header_never_changes() -> None:
     assert ",".join(HEADER) == (
         "scenario,run,started_at,verdict,simulated,target,model,metric,count,mean,stddev,min,max,"
         "p1,p5,p10,p50,p75,p90,p95,p99,p99.9,p50_low,p50_high,p90_low,p90_high,p99_low,p99_high,"
-        "with_failures_count,with_failures_p50,with_failures_p90,with_failures_p99"
+        "with_failures_count,with_failures_p50,with_failures_p90,with_failures_p99,"
+        "cost_usd,cost_usd_per_request,cost_usd_per_million_output_tokens,cost_usd_per_month,cost_at_least,"
+        "cost_price_source"
     )
 
 
@@ -52,7 +54,8 @@ def test_figures_are_written_unrounded(invent: Any) -> None:
 def test_metric_without_values_has_empty_cells(invent: Any) -> None:
     row = rows(invent.report(invent.target(ok=0)))[0]
     assert row["count"] == "0"
-    assert {row[name] for name in HEADER[9:]} == {""}
+    assert {row[name] for name in HEADER[9:-1]} == {""}
+    assert row["cost_price_source"] == "unknown price"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""What reports say of money, as text: lines of figures, and what a reader must know of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from loadgen.report.figures import NOTHING, Cell, Line, clean
+from loadgen.results.model import Cost, Report, TargetReport
+from loadgen.units import format_usd
+
+UNKNOWN: Final = "unknown price"
+_LINES: Final[tuple[tuple[str, Callable[[Cost], float | None]], ...]] = (
+    ("cost, USD", lambda c: c.usd),
+    ("USD per request", lambda c: c.usd_per_request),
+    ("USD per 1,000 good", lambda c: c.usd_per_thousand_good_requests),
+    ("USD per 1M output", lambda c: c.usd_per_million_output_tokens),
+    ("USD per image", lambda c: c.usd_per_image),
+    ("USD a month", lambda c: c.usd_per_month),
+)
+
+
+def lines(targets: Sequence[TargetReport]) -> list[Line]:
+    """What the run cost, and what that comes to; what no target has is left out."""
+    found = []
+    for label, read in _LINES:
+        values = [None if t.cost is None else read(t.cost) for t in targets]
+        if any(value is not None for value in values):
+            found.append(Line(label, "", tuple(map(_figure, targets, values)), indent=bool(found)))
+    return found
+
+
+def sentences(report: Report) -> Iterator[str]:
+    """Say whose prices these are, what is not in the sums, and what a month is."""
+    costs = {clean(t.target or t.name): t.cost for t in report.targets if t.cost is not None}
+    names = dict.fromkeys(clean(t.target or t.name) for t in report.targets)
+    if unknown := [name for name in names if name not in costs]:
+        yield f"{UNKNOWN}, so no cost: {', '.join(unknown)}"
+    if not costs:
+        return
+    yield "prices: " + "; ".join(f"{name}: {clean(cost.price_source)}" for name, cost in costs.items())
+    if any(t.simulated for t in report.targets):
+        yield "simulated targets cost what the real ones would have: nothing was paid"
+    for target in report.targets:
+        if target.cost is not None and (n := target.cost.requests_without_cost):
+            whose = f"{clean(target.name)}: " if len(report.targets) > 1 else ""
+            yield f"{whose}{n:,} requests told no usage to make a cost of: they are not in the sums"
+    if any(cost.usd_per_month for cost in costs.values()):
+        traffic = "the rate that was offered" if report.run.open_loop else "the rate that was achieved"
+        yield f"a month: 730 h at {traffic}{''.join(_fees(name, cost) for name, cost in costs.items())}"
+
+
+def _fees(name: str, cost: Cost) -> str:
+    """Say what is not in the month's figure."""
+    said = ""
+    if cost.price is not None and cost.price.free_tokens:
+        said = f"; {name}: {cost.price.free_tokens:,} tokens are free"
+    if cost.support_usd_per_month:
+        said += f"; {name}: support is USD {format_usd(cost.support_usd_per_month)} more"
+    return said
+
+
+def total(target: TargetReport) -> str:
+    """Write what a target cost."""
+    return str(_figure(target, None if target.cost is None else target.cost.usd))
+
+
+def _figure(target: TargetReport, usd: float | None) -> Cell:
+    if usd is None:
+        return Cell(NOTHING)
+    return Cell(format_usd(usd), "at least" if target.cost is not None and target.cost.at_least else "")
