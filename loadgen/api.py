@@ -22,20 +22,23 @@ from loadgen import __version__
 from loadgen.errors import OutputError
 from loadgen.measure.health import Health
 from loadgen.measure.histogram import encode
+from loadgen.measure.objective import bounds
 from loadgen.measure.recorder import LevelWindow, Recorder
 from loadgen.plan.plan import Plan, build
 from loadgen.report.files import write_reports
 from loadgen.results.folder import RunFolder
 from loadgen.results.journal import Journal
 from loadgen.results.model import Report, Run
+from loadgen.results.routes import route_facts
 from loadgen.results.summary import RunState, TargetFacts, Vitals, Window, build_report
 from loadgen.run.calibrate import calibrate
 from loadgen.run.limits import check_descriptors
 from loadgen.run.probe import probe
 from loadgen.run.progress import Progress, Style
+from loadgen.run.routes import Routed, stand_in
 from loadgen.run.runner import Runner
 from loadgen.scenario.dump import plain, to_toml
-from loadgen.scenario.model import Scenario, Target
+from loadgen.scenario.model import ROUTED, Scenario, Target
 from loadgen.scenario.traffic import Load
 from loadgen.units import format_duration, format_rate
 from loadgen.verdict.rules import judge
@@ -48,6 +51,7 @@ from loadgen.workload.source import decide_salt, open_prompts
 
 EXIT_OK: Final = 0
 EXIT_COULD_NOT: Final = 1
+EXIT_MISSED: Final = 3
 EXIT_INVALID: Final = 4
 EXIT_INTERRUPTED: Final = 130
 _UPDATE_EVERY_TICKS: Final = 5
@@ -115,21 +119,25 @@ class _Run:
         self, scenario: Scenario, targets: tuple[Target, ...], options: RunOptions, begin_s: float
     ) -> None:
         self.scenario = scenario
-        self.targets = targets
+        self.asked = asked = msgspec.structs.replace(scenario, targets=targets)
         self.options = options
         self.started = datetime.now(UTC)
         self.begin_s = begin_s
         self.host = _host()
-        self.heads = [request_head(t, f"targets[{i}]") for i, t in enumerate(targets)]
+        self.heads = {t.name: request_head(t, f"targets[{i}]") for i, t in enumerate(targets)}
+        self.simulated = {t.name for t in scenario.targets if t.base_url is None}
         self.prompts = self._open_prompts()
         self.plan = build(scenario, self.prompts)
-        check_descriptors(self.plan, targets, scenario.load.max_in_flight)
+        check_descriptors(self.plan, (*asked.alone, *asked.routed), scenario.load.max_in_flight)
+        mix = [stand_in(asked.routed)] if asked.routes else []
+        if self.simulated & {t.name for t in asked.routed}:
+            self.simulated.add(ROUTED)
         self.facts = tuple(
-            TargetFacts(t.name, t.model, t.base_url or "", t.endpoint, given.base_url is None, t.insecure)
-            for t, given in zip(targets, scenario.targets, strict=True)
+            TargetFacts(t.name, t.model, t.base_url or "", t.endpoint, t.name in self.simulated, t.insecure)
+            for t in (*asked.alone, *mix)
         )
         levels = [LevelWindow(level.label, *level.window_ns) for level in self.plan.levels]
-        self.recorder = Recorder([t.name for t in targets], 0, levels)
+        self.recorder = Recorder(scenario.series, 0, levels, bounds(scenario.slo.objectives))
         self.runner: Runner | None = None
         self.folder: RunFolder | None = None
         self.journal: Journal | None = None
@@ -148,19 +156,23 @@ class _Run:
     async def carry_out(self) -> RunResult:
         """Probe, make the folder, run the plan, write what is to be written."""
         queue = DecodeQueue(asyncio.get_running_loop())
-        clients = [Client(t, h, queue) for t, h in zip(self.targets, self.heads, strict=True)]
-        for client in clients:
+        asked, heads = self.asked, self.heads
+        alone, routed = (
+            [Client(t, heads[t.name], queue) for t in targets] for targets in (asked.alone, asked.routed)
+        )
+        for client in (*alone, *routed):
             await client.open()
         if self.options.probe:
-            await probe([c for c, f in zip(clients, self.facts, strict=True) if not f.simulated])
-            await self._calibrate(clients[0])
+            one_each = {c.target.name: c for c in (*alone, *routed)}
+            await probe([c for name, c in one_each.items() if name not in self.simulated])
+            await self._calibrate([*alone, *routed][0])
         self.folder = folder = RunFolder.create(self.options.out, self.scenario.name, self.started)
         self.journal = Journal(folder, self.recorder, self._header)
         folder.write_scenario(to_toml(self.scenario))
         self.runner = runner = Runner(
             self.plan,
             self.scenario.load,
-            clients,
+            [*alone, Routed(asked.routes, routed)] if routed else alone,
             prompts=self.prompts,
             queue=queue,
             recorder=self.recorder,
@@ -237,6 +249,8 @@ class _Run:
             levels=() if runner is None or len(self.plan.levels) == 1 else runner.windows(),
             dropped={name: r.dropped for name, r in self.recorder.targets.items() if r.dropped},
             arrivals={} if runner is None else runner.delivered(),
+            routes=route_facts(self.scenario.routes),
+            objectives=self.scenario.slo.objectives,
         )
 
     def _header(self) -> bytes:
@@ -265,7 +279,10 @@ def exit_code(report: Report) -> int:
     """Return the exit code of the contract for a run that could be carried out."""
     if report.run.interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_INVALID if report.verdict.state == "invalid" else EXIT_OK
+    if report.verdict.state == "invalid":
+        return EXIT_INVALID
+    met = all(objective.met for target in report.targets for objective in target.slo)
+    return EXIT_OK if met else EXIT_MISSED
 
 
 @contextlib.contextmanager

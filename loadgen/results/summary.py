@@ -1,5 +1,6 @@
 """A recorder's counts → the figures of report.json. The same for a run that ends and one read back."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -7,13 +8,16 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from loadgen import __version__
+from loadgen.catalog.price import Price
 from loadgen.measure.groups import GROUP_METRICS, Groups
-from loadgen.measure.histogram import Counts, Distribution, decode, with_failures
+from loadgen.measure.histogram import Counts, Distribution, decode
 from loadgen.measure.metrics import ALL_METRICS, MS, Metric
-from loadgen.measure.recorder import FAILURE_METRICS, PHASES, LevelWindow, Recorder, TargetRecorder
+from loadgen.measure.recorder import PHASES, LevelWindow, Recorder, TargetRecorder
+from loadgen.results.cost import MONTH_S, Work, cost
 from loadgen.results.model import (
     FORMAT,
     Above,
+    Cost,
     Dist,
     GroupReport,
     Instrument,
@@ -27,13 +31,21 @@ from loadgen.results.model import (
     Verdict,
     WithFailures,
 )
+from loadgen.results.objectives import evaluate, over_all
+from loadgen.results.routes import RouteFacts, routes_report
+from loadgen.scenario.slo import Objective
 from loadgen.units import NS_PER_MS, NS_PER_S
 
 _INTERVALS = (50, 90, 99)
 
 
 class TargetFacts(msgspec.Struct, frozen=True):
-    """What a report says of a target beside its measurements; written down when the run starts."""
+    """What a report says of a target beside its measurements; written down when the run starts.
+
+    price: what its requests cost, so that they cost the same whenever the report is made; price_source: who
+    says so, None where nobody does. before: what probe and calibration have cost in USD, how many of them,
+    and how many more whose cost nothing told.
+    """
 
     name: str
     model: str
@@ -41,6 +53,9 @@ class TargetFacts(msgspec.Struct, frozen=True):
     endpoint: str
     simulated: bool
     insecure: bool
+    price: Price | None = None
+    price_source: str | None = None
+    before: tuple[float, int, int] = (0.0, 0, 0)
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -69,7 +84,8 @@ class RunState(msgspec.Struct, frozen=True):
     ran_out: targets that had no more to send before the window's end. levels: where the load has several,
     each with its window; `window` is then the last one's. dropped: arrivals of the windows that a cap did
     away with, by the recorder's name. arrivals: of an open loop, what is known beside the samples: while it
-    runs no more than {"delayed": n}, at the end `Arrivals.summary`.
+    runs no more than {"delayed": n}, at the end `Arrivals.summary`. routes: of the routed mix. objectives: of
+    `[slo]`.
     """
 
     run: Run
@@ -81,6 +97,8 @@ class RunState(msgspec.Struct, frozen=True):
     levels: tuple[LevelWindow, ...] = ()
     dropped: dict[str, int] = {}
     arrivals: dict[str, Any] = {}
+    routes: tuple[RouteFacts, ...] = ()
+    objectives: tuple[Objective, ...] = ()
 
     def window_of(self, recorder: TargetRecorder) -> Window:
         """Return the window of one target; where it had no more to send, it ends with the last answer."""
@@ -129,15 +147,10 @@ def dist(counts: Counts, scale: float, extra: WithFailures | UnsetType = UNSET) 
 
 
 def _all_requests(recorder: TargetRecorder, metric: Metric) -> WithFailures:
-    """Percentiles in which failures and cut-offs have their place; dropped: only from_plan."""
-    failed = recorder.failed + (recorder.dropped if metric.name.endswith("from_plan") else 0)
-    row = FAILURE_METRICS.index(metric)
-    done = recorder.counts[ALL_METRICS.index(metric)] + recorder.reached[row]
-    censored = recorder.censored[row]
-    count = int(done.sum() + censored.sum()) + failed
+    """Percentiles in which failures and cut-offs have their place."""
+    count, found = over_all(recorder, metric, _INTERVALS)
     if not count:
         return WithFailures(count=0)
-    found = with_failures(done, censored, failed, metric.scale, _INTERVALS)
     read = {
         f"p{p}": Above(float(f"{v[0]:.5g}")) if isinstance(v, tuple) else float(f"{v:.5g}")
         for p, v in found.items()
@@ -202,7 +215,24 @@ def _groups(by: str, groups: Groups) -> list[GroupReport]:
     ]
 
 
-def target_report(facts: TargetFacts, recorder: TargetRecorder, window: Window) -> TargetReport:
+def _cost(facts: TargetFacts, recorder: TargetRecorder, window_s: float, traffic: int) -> Cost | None:
+    """traffic: requests of the window that a month is to be made of."""
+    if facts.price_source is None:
+        return None
+    good, month = recorder.good, traffic / window_s * MONTH_S if window_s else 0.0
+    work = Work(recorder.window_ok, recorder.window_output_tokens, window_s, good, month)
+    return cost(facts.price, facts.price_source, recorder.spending, facts.before, work)
+
+
+def target_report(
+    facts: TargetFacts,
+    recorder: TargetRecorder,
+    window: Window,
+    routes: Sequence[RouteFacts] = (),
+    *,
+    objectives: Sequence[Objective] = (),
+    open_loop: bool = False,
+) -> TargetReport:
     """All figures of one target over its window."""
     window_s = max(0, (window.end_ns or 0) - window.start_ns) / NS_PER_S
     requests = _requests(recorder)
@@ -210,25 +240,35 @@ def target_report(facts: TargetFacts, recorder: TargetRecorder, window: Window) 
     def rate(n: float) -> float | None:
         return _round(n / window_s) if window_s else None
 
+    by = {"task": recorder.by_task, "turn": recorder.by_turn, "route": recorder.by_route}
+    offered, done = requests.sent + requests.dropped, recorder.window_ok
     return TargetReport(
-        **msgspec.structs.asdict(facts) | {"name": recorder.name},
+        name=recorder.name,
+        model=facts.model,
+        base_url=facts.base_url,
+        endpoint=facts.endpoint,
+        simulated=facts.simulated,
+        insecure=facts.insecure,
         target=recorder.target,
         level=recorder.level.label,
         window_s=window_s,
         requests=requests,
         tokens=_tokens(recorder),
         rates=Rates(
-            offered_requests_per_s=rate(requests.sent + requests.dropped),
-            requests_per_s=rate(recorder.window_ok),
+            offered_requests_per_s=rate(offered),
+            requests_per_s=rate(done),
             output_tokens_per_s=rate(recorder.window_output_tokens),
-            good_requests_per_s=rate(recorder.window_ok),
+            good_requests_per_s=rate(recorder.window_good),
             delivered_requests_per_s=rate(recorder.left),
         ),
         errors=dict(recorder.errors.most_common(20)),
         metrics=metrics(recorder),
         series=recorder.series.table(),
-        groups=(*_groups("task", recorder.by_task), *_groups("turn", recorder.by_turn)),
+        cost=_cost(facts, recorder, window_s, offered if open_loop else done),
+        groups=tuple(group for name, groups in by.items() for group in _groups(name, groups)),
+        slo=evaluate(objectives, recorder),
         sessions=Sessions(recorder.sessions_begun, recorder.sessions_ended, recorder.sessions_failed),
+        routes=routes_report(routes, recorder.routing),
     )
 
 
@@ -255,7 +295,14 @@ def build_report(state: RunState, recorder: Recorder) -> Report:
     for name, n in state.dropped.items():
         recorder.targets[name].dropped = n
     facts = {f.name: f for f in state.targets}
-    targets = tuple(target_report(facts[r.target], r, state.window_of(r)) for r in recorder.targets.values())
+    targets = []
+    for r in recorder.targets.values():
+        of, window, open_loop = facts[r.target], state.window_of(r), state.run.open_loop
+        targets.append(
+            target_report(of, r, window, state.routes, objectives=state.objectives, open_loop=open_loop)
+        )
+        # what was sent before the first level is not in the others
+        facts[r.target] = msgspec.structs.replace(of, before=(0.0, 0, 0))
     window_s = max((t.window_s for t in targets), default=0.0)
     return Report(
         format=FORMAT,
@@ -263,5 +310,5 @@ def build_report(state: RunState, recorder: Recorder) -> Report:
         run=msgspec.structs.replace(state.run, window_s=window_s),
         verdict=Verdict("valid"),
         instrument=_instrument(state, recorder),
-        targets=targets,
+        targets=tuple(targets),
     )
