@@ -274,7 +274,7 @@ def _digest(scenario: Scenario, prompts: Prompts, *arrays: Int64s) -> str:
         scenario.seed,
         [_decisive(w) for w in scenario.workloads],
         scenario.load,
-        [(t.endpoint, t.extra_body, t.session, t.window_tokens, t.alone) for t in scenario.targets],
+        [(t.endpoint, t.stream, t.extra_body, t.session, t.window_tokens, t.alone) for t in scenario.targets],
         [msgspec.structs.replace(r, to=str(names.index(r.to))) for r in scenario.routes],
         prompts.contents_digest,
     )

@@ -39,8 +39,12 @@ _SECRET_QUERY: Final = frozenset(
         "subscription-key",
     }
 )
+_ENDPOINTS: Final = ("/completions", "/responses", "/embeddings", "/images/generations", "/models")
 _BODY_FIELDS: Final = frozenset(
-    {"model", "messages", "stream", "stream_options", "tools", "max_tokens", "max_completion_tokens"}
+    {
+        *("model", "messages", "input", "prompt", "suffix", "tools", "stream", "stream_options"),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens"),
+    }
 )
 
 
@@ -100,7 +104,7 @@ def _check_base_url(url: str, at: Key, r: Reading) -> None:
             wrong("has a query", 'move it to query = { "api-version" = ".." }')
         if "#" in url:
             wrong("has a fragment, which is never sent", "leave out the # and what follows")
-        if parts.path.rstrip("/").endswith(("/completions", "/responses", "/models")):
+        if parts.path.rstrip("/").endswith(_ENDPOINTS):
             wrong("names an endpoint", "end it before the endpoint's path, as in the OpenAI SDKs: .../v1")
 
 

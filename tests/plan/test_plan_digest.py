@@ -54,6 +54,8 @@ DECISIVE: dict[str, Callable[[Scenario], Scenario]] = {
     "on_end": of_workload(on_end="stop"),
     "body": of_target(extra_body={"temperature": 0}),
     "weight": of_workload(weight=2.5),
+    "endpoint": of_target(endpoint="completions"),
+    "not streamed": of_target(stream=False),
     "session": of_target(session=SessionKey(header="x-session")),
     "context": of_target(context_tokens=Count(8000)),
     "rate": of_load(rate_per_s=Rate(20.5)),

@@ -120,6 +120,7 @@ TARGETS = [
     ('base_url = "http://h/v1?a=b"', 'has a query; move it to query = { "api-version"'),
     ('base_url = "http://me:pw@h/v1"', "has a user name or password; take it out"),
     ('base_url = "http://h/v1/chat/completions"', "names an endpoint; end it before"),
+    ('base_url = "http://h/v1/images/generations"', "names an endpoint; end it before"),
     ('base_url = "env"', 'targets[0].base_url: "env" needs the environment variable OPENAI_BASE_URL'),
     ('api_key_env = ""', "targets[0].api_key_env: the value is empty"),
     (
