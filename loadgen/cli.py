@@ -162,6 +162,47 @@ def report(run: Path, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "--baseline",
+    metavar="NAME",
+    help="Compare with this target or run, or with last-good: see docs/compare.md.",
+)
+@click.option(
+    "--fail-if",
+    multiple=True,
+    metavar="GATE",
+    help='Exit with 3 where it holds at 95 %, like "ttft.p99 worse by 5%" (repeatable).',
+)
+@click.option(
+    "--markdown",
+    "markdown_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Add the tables to this file.",
+)
+@click.option(
+    "--junit",
+    "junit_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write gates and objectives as JUnit XML.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the tables.")
+def compare(runs: tuple[str, ...], baseline: str | None, fail_if: tuple[str, ...], **shown: Any) -> None:
+    """Say which is faster, by how much, and how sure that is.
+
+    One RUN: its targets against the first of them. Several: each against the first. Several runs of the same,
+    joined by commas, are one side. Runs of several scenarios give a table of who wins where.
+    """
+    from loadgen.answers.compared import compare as compare_runs  # noqa: PLC0415 - not for --help
+    from loadgen.report.compared import show  # noqa: PLC0415
+
+    compared = compare_runs(runs, baseline=baseline, fail_if=fail_if)
+    click.get_current_context().exit(show(compared, **shown))
+
+
+@main.command()
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -16,10 +16,19 @@ NOT_SHOWN: Final = "no difference shown"
 NOT_BOUNDED: Final = "not bounded"
 NO_VERDICT: Final = "no verdict"
 
-_LATENCIES: Final = ("ttft", "tpot", "e2e")
-_SPEEDS: Final = ("output_tokens_per_s", "output_chars_per_s")
-_PERCENTS: Final = (50, 90, 99)
-_SLOW_PERCENTS: Final = (50, 10, 1)  # of a speed the low percentiles are the bad ones
+_TAIL: Final = (50, 90, 99)
+_SLOW_TAIL: Final = (50, 10, 1)  # of a speed the low percentiles are the bad ones
+METRICS: Final[dict[str, tuple[float, ...]]] = {
+    "ttft": _TAIL,
+    "tpot": _TAIL,
+    "e2e": _TAIL,
+    "output_tokens_per_s": _SLOW_TAIL,
+    "output_chars_per_s": _SLOW_TAIL,
+    "error_rate": (),
+    "usd_per_request": (),
+}
+"""What is compared, and at which percentiles (none: a share or a mean)."""
+
 _TOKENS: Final = ("tpot", "output_tokens_per_s")  # mean nothing between tokenizers
 _KEYS: Final = {"ttft": "ttft_ms", "tpot": "tpot_ms", "e2e": "e2e_ms"}
 LENGTHS_DIFFER: Final = 0.05
@@ -63,19 +72,24 @@ def compare_all(pairs: Sequence[tuple[Side, Side]]) -> list[Pair]:
     ]
 
 
+def key_of(metric: str) -> str:
+    """Return a metric's name in report.json."""
+    return _KEYS.get(metric, metric)
+
+
 def _p_value(row: _Row) -> float:
     return 1.0 if row.found is None else row.found.p_value
 
 
 def _rows(base: Side, other: Side) -> Iterator[_Row]:
     same_model = base.model == other.model
-    for metric in (*_LATENCIES, *_SPEEDS):
+    for metric, percents in METRICS.items():
+        judged = same_model or metric not in _TOKENS
         if metric == "output_chars_per_s" and same_model:
             continue
-        speed = metric in _SPEEDS
-        for percent in _SLOW_PERCENTS if speed else _PERCENTS:
+        for percent in percents if judged else percents[:1]:
             sides = (base.percentile(metric, percent), other.percentile(metric, percent))
-            yield _row(metric, percent, *sides, judged=same_model or metric not in _TOKENS, higher=speed)
+            yield _row(metric, percent, *sides, judged=judged, higher=percents == _SLOW_TAIL)
     yield _row("error_rate", None, base.failed(), other.failed(), judged=True, higher=False)
     costs = (base.usd_per_request(), other.usd_per_request())
     if None not in costs:
@@ -98,7 +112,7 @@ def _row(
 def _told(row: _Row, base: Side, other: Side, p_value: float | None, family: int) -> Comparison:
     found = row.found
     told = Comparison(
-        metric=_KEYS.get(row.metric, row.metric),
+        metric=key_of(row.metric),
         percentile=None if row.percent is None else f"p{row.percent:g}",
         base_target=base.name,
         other_target=other.name,
@@ -133,7 +147,7 @@ def _value(side: Side, row: _Row, known: Estimate | None) -> float | None:
     """Return the figure; of samples too few to bound it the one that the report has."""
     if known is not None:
         return _shown(known.value)
-    found = side.parts[0].target.metrics.get(_KEYS.get(row.metric, row.metric))
+    found = side.parts[0].target.metrics.get(key_of(row.metric))
     if row.percent is None or found is None or len(side.parts) > 1:
         return None
     value: float | None = getattr(found, f"p{row.percent:g}", None)

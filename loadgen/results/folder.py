@@ -186,6 +186,19 @@ def write_file(path: Path, data: bytes) -> None:
         raise OutputError(str(path), f"can't be written: {error.strerror or error}", remedy) from None
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add text to a file, which is made where there is none.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise OutputError(str(path), f"can't be written: {error.strerror or error}") from None
+
+
 def _replace(path: Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}.part")
     try:

@@ -1,0 +1,73 @@
+"""`loadgen compare`, but its words: open the runs, compare them, hold them against gates."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadgen.answers.compare import Pair, compare_all
+from loadgen.answers.decision import Decision, decide
+from loadgen.answers.gate import GateResult, judge_gates, parse_gate
+from loadgen.answers.pairing import pairs_of
+from loadgen.answers.sides import sides_of_run
+from loadgen.errors import ScenarioError
+from loadgen.results.read import open_run
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """What `compare` found. decisions: where the runs are of several scenarios; then there are no pairs."""
+
+    pairs: tuple[Pair, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    gates: tuple[GateResult, ...] = ()
+
+    def as_json(self) -> Any:
+        """Return it as plain values: lists and dicts."""
+        return msgspec.to_builtins(
+            {
+                "comparison": [row for pair in self.pairs for row in pair.rows],
+                "flags": [
+                    {"base": pair.base.name, "other": pair.other.name, "flags": pair.flags}
+                    for pair in self.pairs
+                ],
+                "decisions": [
+                    {"scenario": d.scenario}
+                    | {
+                        aspect: {"winner": w.name, "shown": w.shown, "row": w.row}
+                        for aspect, w in d.winners.items()
+                    }
+                    for d in self.decisions
+                ],
+                "gates": [
+                    {
+                        "gate": g.gate.text,
+                        "base": g.base,
+                        "other": g.other,
+                        "failed": g.failed,
+                        "words": g.words,
+                    }
+                    for g in self.gates
+                ],
+            }
+        )
+
+
+def compare(runs: Sequence[str], *, baseline: str | None = None, fail_if: Sequence[str] = ()) -> Compared:
+    """Compare saved runs; see `answers.pairing`. runs: paths, those of one side joined by commas.
+
+    Runs of several scenarios, each of several targets, give the decision table instead of pairs.
+
+    Raises:
+        OutputError: a run can't be read. ScenarioError: there is nothing to compare, or a gate is wrong.
+    """
+    gates = [parse_gate(text) for text in fail_if]
+    groups = [[Path(path) for path in side.split(",") if path] for side in runs]
+    opened = [open_run(path) for group in groups for path in group]
+    if len(opened) > 1 and len({run.report.run.scenario for run in opened}) == len(opened):
+        if gates or baseline:
+            what = "needs runs of one scenario: those given are of several"
+            raise ScenarioError("--fail-if" if gates else "--baseline", what, "compare them one by one")
+        return Compared(decisions=tuple(decide([sides_of_run(run) for run in opened])))
+    pairs = tuple(compare_all(pairs_of(groups, baseline)))
+    return Compared(pairs, gates=tuple(judge_gates(gates, pairs)))

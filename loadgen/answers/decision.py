@@ -1,0 +1,73 @@
+"""The decision table: of several scenarios, each with several targets, who wins on what."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from loadgen.answers.compare import BETTER, key_of
+from loadgen.answers.compare import compare_all as compare_pairs
+from loadgen.answers.sides import Side
+from loadgen.results.model import Comparison
+
+ASPECTS: Final[dict[str, tuple[str, str | None]]] = {
+    "latency": ("ttft", "p50"),
+    "speed": ("output_chars_per_s", "p50"),
+    "cost": ("usd_per_request", None),
+}
+"""What decides each: a metric and percentile that different models can be compared by."""
+
+
+class Winner(NamedTuple):
+    """Who is best by one figure.
+
+    name: None where nothing was measured. shown: whether the next one is worse for sure; row: the comparison
+    of the best with the next (the base).
+    """
+
+    name: str | None
+    value: float | None = None
+    next_best: str | None = None
+    row: Comparison | None = None
+    shown: bool = False
+
+
+class Decision(NamedTuple):
+    """One scenario's winners, by aspect."""
+
+    scenario: str
+    winners: dict[str, Winner]
+
+
+def decide(runs: Sequence[Sequence[Side]]) -> list[Decision]:
+    """Return the winners of each run; the verdicts of all of them are one family for the correction."""
+    wanted: list[tuple[int, str, Side, Side]] = []
+    alone: dict[tuple[int, str], Winner] = {}
+    for number, sides in enumerate(runs):
+        for aspect, (metric, percentile) in ASPECTS.items():
+            ranked = _ranked(sides, metric, percentile)
+            if len(ranked) > 1:
+                wanted.append((number, aspect, ranked[1][1], ranked[0][1]))
+            else:
+                alone[number, aspect] = Winner(ranked[0][1].name, ranked[0][0]) if ranked else Winner(None)
+    pairs = compare_pairs([(base, other) for _, _, base, other in wanted])
+    for (number, aspect, _, _), pair in zip(wanted, pairs, strict=True):
+        metric, percentile = ASPECTS[aspect]
+        row = next((r for r in pair.rows if r.metric == key_of(metric) and r.percentile == percentile), None)
+        value = None if row is None else row.other
+        shown = row is not None and row.verdict == BETTER
+        alone[number, aspect] = Winner(pair.other.name, value, pair.base.name, row, shown)
+    return [
+        Decision(sides[0].parts[0].report.run.scenario, {a: alone[number, a] for a in ASPECTS})
+        for number, sides in enumerate(runs)
+    ]
+
+
+def _ranked(sides: Sequence[Side], metric: str, percentile: str | None) -> list[tuple[float, Side]]:
+    """Sort the sides by a figure, the best first; those without it are left out."""
+    found = []
+    for side in sides:
+        known = (
+            side.usd_per_request() if percentile is None else side.percentile(metric, float(percentile[1:]))
+        )
+        if known is not None:
+            found.append((known.value, side))
+    return sorted(found, key=lambda f: f[0], reverse=metric.endswith("_per_s"))

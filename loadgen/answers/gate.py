@@ -1,0 +1,92 @@
+"""Gates: what makes a comparison fail, such as "ttft.p99 worse by 5%"."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from loadgen.answers.compare import METRICS, Pair, key_of
+from loadgen.errors import ScenarioError, nearest
+from loadgen.results.model import Comparison
+from loadgen.units import parse_share
+
+_GATE: Final = re.compile(r"\s*([a-z0-9_]+)(?:\.p(\d+(?:\.\d+)?))?\s+worse\s+by\s+([0-9.]+\s*%)\s*")
+_FORM: Final = 'write it like "ttft.p99 worse by 5%" or "error_rate worse by 1%" (of all requests)'
+_ABSOLUTE: Final = ("error_rate",)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A bound on how much worse the other side may be. by: a share of the base's figure.
+
+    Of the error rate, which may be 0, it is a share of all requests.
+    """
+
+    text: str
+    metric: str
+    percentile: str | None
+    by: float
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """failed: whether the other side is worse by more than the gate allows, at 95 %. words: why, or not."""
+
+    gate: Gate
+    base: str
+    other: str
+    failed: bool
+    words: str
+
+
+def parse_gate(text: str) -> Gate:
+    """Read one gate.
+
+    Raises:
+        ScenarioError: it is no gate, or its metric or percentile is not compared; names the nearest.
+    """
+    found = _GATE.fullmatch(text)
+    if found is None:
+        raise ScenarioError("--fail-if", f'"{text}" is no gate', _FORM)
+    metric, percent, share = found.groups()
+    if metric not in METRICS:
+        raise ScenarioError(
+            "--fail-if", f'there is no metric "{metric}" to compare', nearest(metric, METRICS)
+        )
+    known = [f"p{p:g}" for p in METRICS[metric]]
+    percentile = None if percent is None else f"p{float(percent):g}"
+    if percentile not in known and (known or percentile is not None):
+        what = (
+            f'"{metric}" has no percentile here'
+            if not known
+            else f"{metric} is compared at {', '.join(known)}"
+        )
+        raise ScenarioError("--fail-if", what, _FORM)
+    return Gate(text.strip(), metric, percentile, parse_share(share.replace(" ", "")))
+
+
+def judge_gates(gates: Sequence[Gate], pairs: Sequence[Pair]) -> list[GateResult]:
+    """Hold every pair against every gate; one fails only where its 95 % interval lies beyond the bound."""
+    return [_judge(gate, pair) for pair in pairs for gate in gates]
+
+
+def _judge(gate: Gate, pair: Pair) -> GateResult:
+    row = next(
+        (r for r in pair.rows if (r.metric, r.percentile) == (key_of(gate.metric), gate.percentile)), None
+    )
+    failed, words = (False, "not measured") if row is None else _against(gate, row)
+    return GateResult(gate, pair.base.name, pair.other.name, failed, words)
+
+
+def _against(gate: Gate, row: Comparison) -> tuple[bool, str]:
+    if row.verdict in ("not bounded", "no verdict"):
+        return False, f"can't be told: {row.verdict}"
+    speed = gate.metric.endswith("_per_s")
+    if gate.metric in _ABSOLUTE or row.ratio_ci95 is None or row.ratio is None:
+        low = None if row.ci95 is None else row.ci95[0]
+        if low is None or row.difference is None:
+            return False, "can't be told"
+        return low > gate.by, f"{row.difference:+.4g}, at least {low:+.4g} at 95 %"
+    low, high = row.ratio_ci95
+    worse, least = (1 - row.ratio, 1 - high) if speed else (row.ratio - 1, low - 1)
+    return least > gate.by, f"worse by {worse:.1%}, by at least {least:.1%} at 95 %"
