@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from loadgen.plan.plan import Plan
+from loadgen.report import routes
 from loadgen.report.chart import chart
 from loadgen.run.limits import most_connections
 from loadgen.scenario.model import FromEnv, Scenario, Target
@@ -27,6 +28,7 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
         *_load(scenario, plan, prompts),
         "",
         *_words(scenario, plan, prompts),
+        *routes.preview(scenario, prompts, _sessions(plan, prompts)),
         "",
         f"plan digest  {plan.digest[:16]}",
     ]
@@ -39,7 +41,7 @@ def _about(scenario: Scenario) -> list[str]:
 
 def _target(target: Target) -> Iterator[str]:
     where = target.base_url or "built-in simulator (SIMULATED)"
-    yield f"target       {target.name}: {target.model} at {where}"
+    yield f"target       {target.name}: {target.model} at {where}{'' if target.alone else ', by routes only'}"
     if target.insecure:
         yield "             INSECURE: certificates are not checked"
     given = [target.api_key_env, *(v.env for v in _from_environment(target))]
@@ -74,7 +76,7 @@ def _load(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
         yield f"takes        at most {format_duration(end + load.grace_ns)}"
     if not plan.open_loop and load.ramp_ns > load.warmup_ns > 0:
         yield "note         the window opens before all sessions have begun (ramp is longer than warmup)"
-    most = most_connections(plan, scenario.targets, load.max_in_flight)
+    most = most_connections(plan, (*scenario.alone, *scenario.routed), load.max_in_flight)
     bound = (
         "as many as the answers need: nothing bounds them"
         if most is None
