@@ -84,12 +84,12 @@ def through(
 @pytest.mark.parametrize(
     ("model", "endpoint", "stream", "workload"),
     [
-        pytest.param("small", "chat", True, TEXT | {"output_tokens": 5}, id="chat"),
-        pytest.param("small", "chat", False, TEXT | {"output_tokens": 5}, id="chat-whole"),
-        pytest.param("text", "completions", True, TEXT | {"output_tokens": 5}, id="completions"),
-        pytest.param("large", "responses", True, TEXT | {"output_tokens": 5}, id="responses"),
+        pytest.param("small", "chat", True, TEXT | {"output_tokens": 20}, id="chat"),
+        pytest.param("small", "chat", False, TEXT | {"output_tokens": 20}, id="chat-whole"),
+        pytest.param("text", "completions", True, TEXT | {"output_tokens": 20}, id="completions"),
+        pytest.param("large", "responses", True, TEXT | {"output_tokens": 20}, id="responses"),
         pytest.param("embedder", "embeddings", False, TEXT | {"batch": 2}, id="embeddings"),
-        pytest.param("painter", "images", False, TEXT, id="images"),
+        pytest.param("painter", "images", False, {"image_output": {"quality": "low"}}, id="images"),
     ],
 )
 def test_every_kind_of_endpoint(
@@ -101,9 +101,9 @@ def test_every_kind_of_endpoint(
     samples = read_samples(only_run(tmp_path / "out"))
     assert [(s["outcome"], s["error"]) for s in samples] == [("ok", None)] * 3
     if endpoint != "images":
-        assert all(s["token_source"] == "usage" and s["prompt_tokens"] > 10 for s in samples)
+        assert all(s["prompt_tokens"] > 10 for s in samples)
     if "output_tokens" in workload:
-        assert [s["output_tokens"] for s in samples] == [5] * 3
+        assert [(s["token_source"], s["output_tokens"]) for s in samples] == [("usage", 20)] * 3
         assert all((s["first_token_ns"] is not None) == stream for s in samples)
 
 
@@ -209,6 +209,6 @@ def test_a_real_server_behind_it(
     assert code in (0, 4), said
     samples = read_samples(only_run(tmp_path / "out"))
     assert [(s["outcome"], s["error"]) for s in samples] == [("ok", None)] * 3
-    assert all(s["token_source"] == "usage" and s["output_tokens"] == 20 for s in samples)
+    assert all(s["token_source"] == "usage" and 1 < s["output_tokens"] <= 20 for s in samples)
     if stream:
         assert all(s["sent_ns"] < s["first_token_ns"] < s["last_token_ns"] <= s["done_ns"] for s in samples)
