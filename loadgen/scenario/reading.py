@@ -67,11 +67,13 @@ class Reading:
         self.mistakes.append(Mistake(at, what, remedy))
         return BAD
 
-    def check_file(self, path: str, at: Key) -> None:
-        """Note a mistake unless `path` is a file."""
-        if not Path(path).is_file():
-            what = "is a directory, not a file" if Path(path).is_dir() else "does not exist"
-            self.wrong(at, f"{show(path)} {what}", "paths are relative to the scenario file")
+    def check_file(self, path: str, at: Key) -> bool:
+        """Note a mistake unless `path` is a file; return whether it is."""
+        if Path(path).is_file():
+            return True
+        what = "is a directory, not a file" if Path(path).is_dir() else "does not exist"
+        self.wrong(at, f"{show(path)} {what}", "paths are relative to the scenario file")
+        return False
 
     def check_most(self, number: float | None, at: Key) -> None:
         """Note a mistake of a number of things that are there at the same time."""

@@ -16,16 +16,25 @@ from loadgen.scenario.rules_load import (
     check_trace,
     check_until,
 )
+from loadgen.scenario.rules_models import check_models
 from loadgen.scenario.rules_routes import check_routes
 from loadgen.scenario.rules_target import check_session, check_target, check_timeouts, check_variable
-from loadgen.scenario.rules_words import TIMED, check_prefix, check_thinking, check_workload
+from loadgen.scenario.rules_words import (
+    TIMED,
+    check_audio,
+    check_images,
+    check_prefix,
+    check_thinking,
+    check_workload,
+)
 from loadgen.scenario.traffic import Burst, ErrorStop, Load, Stage, Trace, Until
-from loadgen.scenario.words import SharedPrefix, Workload
+from loadgen.scenario.words import AudioParts, ImageParts, SharedPrefix, Workload
 
 
 def _check_scenario(v: dict[str, Any], at: Key, r: Reading) -> None:
     """What the load needs of the workloads, and these of each other."""
     check_routes(v, at, r)
+    check_models(v, at, r)
     workloads: tuple[Workload, ...] | None = v.get("workloads")
     load: Load | None = v.get("load")
     if workloads is None:
@@ -60,6 +69,8 @@ RULES: Final[dict[type, Rule]] = {
     Timeouts: check_timeouts,
     Workload: check_workload,
     SharedPrefix: check_prefix,
+    ImageParts: check_images,
+    AudioParts: check_audio,
     Budget: _check_budget,
     Load: check_load,
     Stage: check_stage,

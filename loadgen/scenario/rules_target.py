@@ -40,6 +40,13 @@ _SECRET_QUERY: Final = frozenset(
     }
 )
 _ENDPOINTS: Final = ("/completions", "/responses", "/embeddings", "/images/generations", "/models")
+_SAID_IN: Final = {
+    "chat": "messages",
+    "completions": "prompt",
+    "responses": "input",
+    "images": "prompt",
+    "embeddings": "input",
+}
 _BODY_FIELDS: Final = frozenset(
     {
         *("model", "messages", "input", "prompt", "suffix", "tools", "stream", "stream_options"),
@@ -64,7 +71,7 @@ def check_target(v: dict[str, Any], at: Key, r: Reading) -> None:
             (*at, "headers", "authorization"), "is sent for api_key_env already", "leave out one of the two"
         )
     _check_query(v.get("query", {}), (*at, "query"), r)
-    for key in ("messages", "stream"):
+    for key in ("stream", _SAID_IN.get(v.get("endpoint", "chat"), "")):
         if key in v.get("extra_body", {}):
             r.wrong((*at, "extra_body", key), "is set by loadgen for every request", "leave it out")
     _check_ca_file(v, at, r)

@@ -1,8 +1,10 @@
 """What `[workload]` must be beyond the types of its values: each source has its own keys."""
 
-from typing import Any, Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
 
 from loadgen.scenario.keys import Key
+from loadgen.scenario.media import FORMATS, HEAD_BYTES, format_of, size_of
 from loadgen.scenario.reading import Reading
 from loadgen.scenario.traffic import Load
 from loadgen.scenario.words import Source, Workload
@@ -37,6 +39,8 @@ _SOURCES: Final[dict[Source, _Facts]] = {
     "burstgpt": _Facts("burstgpt.csv", timed=True, caps=True),
 }
 _MOST_TURNS: Final = 1_000
+_MOST_IMAGES: Final = 1_000
+_LONGEST_SOUND_S: Final = 3_600
 _MOST_SHARED_TOKENS: Final = 50_000_000  # some 220 MB of text
 TIMED: Final = tuple(name for name, facts in _SOURCES.items() if facts.timed)
 MADE: Final = tuple(name for name, facts in _SOURCES.items() if facts.made)
@@ -75,6 +79,44 @@ def check_prefix(v: dict[str, Any], at: Key, r: Reading) -> None:
     if tokens > _MOST_SHARED_TOKENS:
         remedy = f"write fewer or shorter ones, of at most {_MOST_SHARED_TOKENS:,} in all"
         r.wrong(at, f"has {tokens:,} tokens, which are held in memory", remedy)
+
+
+def check_images(v: dict[str, Any], at: Key, r: Reading) -> None:
+    """See that images can be made, or are there."""
+    if v.get("count", 0) > _MOST_IMAGES:
+        what = "images are more than any request has"
+        r.wrong_value((*at, "count"), int(v["count"]), what, f"write at most {_MOST_IMAGES:,}")
+    try:
+        size_of(v.get("size", "1x1"))
+    except ValueError as error:
+        what, _, remedy = str(error).partition("; ")
+        r.wrong_value((*at, "size"), v["size"], what, remedy)
+    _check_media("image", "a PNG, JPEG, WebP or GIF file", v, at, r)
+
+
+def check_audio(v: dict[str, Any], at: Key, r: Reading) -> None:
+    """See that sounds can be made, or are there."""
+    if not 0 < v.get("seconds", 1.0) <= _LONGEST_SOUND_S:
+        remedy = f"write seconds, at most {_LONGEST_SOUND_S:,}"
+        r.wrong_value((*at, "seconds"), v["seconds"], "is no length of a sound", remedy)
+    _check_media("sound", "a WAV or MP3 file", v, at, r)
+
+
+def _check_media(
+    kind: Literal["image", "sound"], remedy: str, v: dict[str, Any], at: Key, r: Reading
+) -> None:
+    for i, path in enumerate(v.get("files", ())):
+        place = (*at, "files", i)
+        if not r.check_file(path, place):
+            continue
+        try:
+            with Path(path).open("rb") as file:
+                found = format_of(file.read(HEAD_BYTES))
+        except OSError as error:
+            r.wrong_value(place, path, f"can't be read: {error.strerror}", "name a file that can")
+            continue
+        if found not in FORMATS[kind]:
+            r.wrong_value(place, path, f"is no {kind} that endpoints take", f"name {remedy}")
 
 
 def _check_words(v: dict[str, Any], source: Source, at: Key, r: Reading) -> None:
