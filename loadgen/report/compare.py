@@ -70,15 +70,15 @@ def answer(pair: Pair) -> str:
     if ttft is None or ttft.verdict in (NOT_BOUNDED, NO_VERDICT):
         return f"{other} against {base}: too few samples for a verdict on TTFT"
     if ttft.verdict == NOT_SHOWN:
-        first = f"no difference of TTFT shown between {base} and {other}{_able(ttft)}"
+        first = f"no difference of TTFT shown between {base} and {other}{able(ttft)}"
     else:
         word = "faster" if ttft.verdict == BETTER else "slower"
         first = (
-            f"{other} is {word} than {base}: TTFT p50 {_figure(ttft.other, ttft)} against "
-            f"{_figure(ttft.base, ttft)} ms, {_change(ttft)}"
+            f"{other} is {word} than {base}: TTFT p50 {figure(ttft.other, ttft)} against "
+            f"{figure(ttft.base, ttft)} ms, {change(ttft)}"
         )
     rest = [
-        f"{NAMES[row.metric]} {_change(row)} ({row.verdict})"
+        f"{NAMES[row.metric]} {change(row)} ({row.verdict})"
         for row in pair.rows
         if row.metric in _HEADLINES[1:] and row.percentile in (None, "p50") and row.verdict in (BETTER, WORSE)
     ]
@@ -90,13 +90,13 @@ def rows(pair: Pair) -> Iterator[tuple[str, str, str, str, str, str]]:
     before = ""
     for row in pair.rows:
         label = NAMES.get(row.metric, row.metric)
-        verdict = row.verdict + (_able(row) if row.verdict == NOT_SHOWN else "")
+        verdict = row.verdict + (able(row) if row.verdict == NOT_SHOWN else "")
         yield (
             "" if label == before else label,
             row.percentile or "",
-            _figure(row.base, row),
-            _figure(row.other, row),
-            _change(row) if row.difference is not None else "",
+            figure(row.base, row),
+            figure(row.other, row),
+            change(row) if row.difference is not None else "",
             verdict,
         )
         before = label
@@ -126,7 +126,7 @@ def _winner(winner: Winner) -> str:
     if winner.row is None:
         return f"{winner.name} (alone)"
     row = winner.row
-    figures = f"{_figure(row.other, row)} against {_figure(row.base, row)}"
+    figures = f"{figure(row.other, row)} against {figure(row.base, row)}"
     if winner.shown:
         return f"{winner.name}: {figures} ({winner.next_best})"
     return f"no difference shown: {winner.name} {figures} ({winner.next_best})"
@@ -167,13 +167,14 @@ def _table(pair: Pair) -> Table:
     return table
 
 
-def _figure(value: float | None, row: Comparison) -> str:
+def figure(value: float | None, row: Comparison) -> str:
+    """Write one side's figure, without its unit."""
     if value is None:
         return NOTHING
     return f"{value:.2%}" if row.metric in _SHARES else format_number(value)
 
 
-def _change(row: Comparison) -> str:
+def change(row: Comparison) -> str:
     """Write the relative change with its interval; of a share, or where there is no ratio, the absolute."""
     if row.ratio is not None and row.ratio_ci95 is not None and row.metric not in _SHARES:
         low, high = row.ratio_ci95
@@ -187,9 +188,10 @@ def _change(row: Comparison) -> str:
 
 def _points(ratio: float) -> str:
     """Write a ratio as a change in percent."""
-    change = 100 * (ratio - 1)
-    return f"{change:+,.0f}" if abs(change) >= 9.95 else f"{change:+.1f}"
+    percent = 100 * (ratio - 1)
+    return f"{percent:+,.0f}" if abs(percent) >= 9.95 else f"{percent:+.1f}"
 
 
-def _able(row: Comparison) -> str:
+def able(row: Comparison) -> str:
+    """Say what change would have been shown; nothing where that is not known."""
     return "" if row.could_have_shown is None else f" (could have shown {row.could_have_shown:.0%})"
