@@ -72,10 +72,11 @@ def effective_size(values: Floats, p: float) -> float:
     n = len(values)
     if n < 8:
         return float(n)
-    order = np.argsort(values, kind="stable")
-    scores = np.empty(n)
-    scores[order] = _normal_quantiles((np.arange(n) + 0.5) / n)
-    above = (values > values[order[min(n - 1, int(p * n))]]).astype(np.float64)
+    ordered = np.sort(values)
+    # equal values share a rank: in order of time they would look like a trend
+    ranks = (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / 2
+    scores = _normal_quantiles(ranks / n)
+    above = (values > ordered[min(n - 1, int(p * n))]).astype(np.float64)
     taus = (_tau(_autocorrelation(scores), n, p), _tau(_autocorrelation(above), n, None))
     return n / max(1.0, *taus)
 

@@ -1,0 +1,237 @@
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from loadgen.answers.compare import compare_all
+from loadgen.answers.compared import compare
+from loadgen.answers.gate import parse_gate
+from loadgen.answers.sides import sides_of_run
+from loadgen.cli import main
+from loadgen.errors import LoadgenError
+from loadgen.measure.sample import Sample
+from loadgen.results.columns import COLUMNS, read_columns
+from loadgen.results.folder import write_report
+from loadgen.results.model import Comparison, Report
+from loadgen.results.read import open_run
+from tests.results.saved import MS, STARTED, TARGETS, failed, sample, write_run
+
+REQUESTS = 1_200
+
+
+def requests(factors: tuple[float, float] = (1, 1), *, seed: int = 1, failing: int = 0) -> list[Sample]:
+    """Requests of two targets in turn: log-normal TTFT around 200 ms times the target's factor."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for i in range(10, 10 + 2 * REQUESTS):
+        one = sample(i)
+        sent = one.sent_ns or 0
+        first = sent + round(200 * MS * factors[i % 2] * float(rng.lognormal(0, 0.2)))
+        times = {
+            "first_token_ns": first,
+            "first_answer_ns": first,
+            "last_token_ns": first + 300 * MS,
+            "done_ns": first + 301 * MS,
+        }
+        made.append(failed(i) if failing and i % failing == 1 else msgspec.structs.replace(one, **times))
+    return made
+
+
+def saved(out: Path, hours: int = 0, **kind: Any) -> Path:
+    folder, report = write_run(out, requests(**kind), started=STARTED + timedelta(hours=hours), end_ns=None)
+    targets = tuple(msgspec.structs.replace(target, slo=()) for target in report.targets)
+    write_report(folder, msgspec.structs.replace(report, targets=targets))
+    return folder
+
+
+def changed(folder: Path, **run: Any) -> Path:
+    """Change what the report says of its run, or of its verdict."""
+    report = open_run(folder).report
+    verdict = run.pop("verdict", report.verdict)
+    models = run.pop("models", None)
+    targets = report.targets
+    if models is not None:
+        targets = tuple(msgspec.structs.replace(t, model=m) for t, m in zip(targets, models, strict=True))
+    new = msgspec.structs.replace(
+        report, run=msgspec.structs.replace(report.run, **run), verdict=verdict, targets=targets
+    )
+    write_report(folder, new)
+    return folder
+
+
+def within(folder: Path) -> dict[tuple[str, str | None], Comparison]:
+    base, other = sides_of_run(open_run(folder))
+    return {(row.metric, row.percentile): row for row in compare_all([(base, other)])[0].rows}
+
+
+def test_two_targets_of_a_run_are_told_apart_with_an_interval_around_the_truth(tmp_path: Path) -> None:
+    rows = within(saved(tmp_path, factors=(1, 1.1)))
+    ttft = rows["ttft_ms", "p50"]
+    assert ttft.verdict == "worse"
+    assert ttft.ratio_ci95 is not None
+    assert ttft.ratio_ci95[0] < 1.1 < ttft.ratio_ci95[1]
+    assert rows["tpot_ms", "p50"].verdict == "no difference shown"
+    assert rows["error_rate", None].verdict == "no difference shown"
+    assert rows["ttft_ms", "p99"].base is not None
+
+
+def test_equal_targets_are_not_told_apart(tmp_path: Path) -> None:
+    rows = within(saved(tmp_path))
+    assert {row.verdict for row in rows.values()} <= {"no difference shown", "not bounded"}
+    could = rows["ttft_ms", "p50"].could_have_shown
+    assert could is not None
+    assert 0.01 < could < 0.1
+
+
+def test_failures_are_a_figure_of_their_own_and_flagged(tmp_path: Path) -> None:
+    folder = saved(tmp_path, failing=5)
+    base, other = sides_of_run(open_run(folder))
+    [pair] = compare_all([(base, other)])
+    rates = next(row for row in pair.rows if row.metric == "error_rate")
+    assert rates.base is not None
+    assert rates.other is not None
+    assert rates.base + rates.other == pytest.approx(0.4, abs=0.01)
+    assert any("failed: its latencies are those of the others" in flag for flag in pair.flags)
+
+
+@pytest.mark.parametrize(
+    ("change", "flag"),
+    [
+        pytest.param({"digest": "cd"}, "the digests of the plans differ", id="other load"),
+        pytest.param({}, "one run each", id="one run each"),
+        pytest.param({"simulated": True}, "one side is SIMULATED", id="simulated"),
+        pytest.param({"models": ("m", "n")}, "models count tokens differently", id="other model"),
+    ],
+)
+def test_what_stands_between_two_runs_is_said(tmp_path: Path, change: dict[str, Any], flag: str) -> None:
+    one, other = saved(tmp_path), changed(saved(tmp_path, 1, seed=2), **change)
+    found = compare([str(one), str(other)])
+    assert any(flag in said for pair in found.pairs for said in pair.flags)
+
+
+def test_between_models_tokens_have_no_verdict_and_characters_have(tmp_path: Path) -> None:
+    rows = within(changed(saved(tmp_path, factors=(1, 1.3)), models=("m", "n")))
+    assert rows["output_tokens_per_s", "p50"].verdict == "no verdict"
+    assert rows["tpot_ms", "p50"].verdict == "no verdict"
+    assert ("output_chars_per_s", "p50") in rows
+    assert rows["ttft_ms", "p50"].verdict == "worse"
+
+
+def test_three_runs_a_side_have_the_drift_between_runs_in_their_interval(tmp_path: Path) -> None:
+    # runs of one side differ by 15 %: much more than any run's own interval says
+    base = [saved(tmp_path, i, factors=(by, by), seed=i) for i, by in enumerate((0.85, 1.0, 1.15))]
+    other = [saved(tmp_path, 3 + i, factors=(by, by), seed=9 + i) for i, by in enumerate((0.95, 1.1, 1.2))]
+    [pair, _] = compare([",".join(map(str, base)), ",".join(map(str, other))]).pairs
+    assert not any("one run each" in flag for flag in pair.flags)
+    row = next(r for r in pair.rows if (r.metric, r.percentile) == ("ttft_ms", "p50"))
+    assert row.verdict == "no difference shown"
+    [single, _] = compare([str(base[0]), str(other[0])]).pairs
+    assert next(r for r in single.rows if r.metric == "ttft_ms").verdict == "worse"
+
+
+def test_the_last_good_run_is_the_latest_valid_one_before(tmp_path: Path) -> None:
+    good, bad, newest = (saved(tmp_path, i, seed=i) for i in range(3))
+    report: Report = open_run(bad).report
+    changed(bad, verdict=msgspec.structs.replace(report.verdict, state="suspect", reasons=("busy",)))
+    found = compare([str(newest)], baseline="last-good")
+    assert {part.report.run.id for pair in found.pairs for part in pair.base.parts} == {good.name}
+
+
+def test_runs_of_several_scenarios_give_a_table_of_winners(tmp_path: Path) -> None:
+    fast = changed(saved(tmp_path / "a", factors=(1, 1.2)), models=("m", "n"), scenario="editing")
+    same = changed(saved(tmp_path / "b", seed=3), models=("m", "n"), scenario="review")
+    found = compare([str(fast), str(same)])
+    winners = {d.scenario: d.winners["latency"] for d in found.decisions}
+    assert winners["editing"].name == TARGETS[0]
+    assert winners["editing"].shown
+    assert not winners["review"].shown
+
+
+@pytest.mark.parametrize(
+    ("gate", "code"),
+    [
+        pytest.param("ttft.p50 worse by 5%", 3, id="worse by 10 %, for sure"),
+        pytest.param("ttft.p50 worse by 9.9%", 0, id="worse by 10 %, but not for sure by 9.9"),
+        pytest.param("ttft.p50 worse by 30%", 0, id="not so much worse"),
+        pytest.param("tpot.p99 worse by 1%", 0, id="the same"),
+        pytest.param("error_rate worse by 1%", 0, id="no errors"),
+    ],
+)
+def test_a_gate_fails_only_where_the_evidence_holds(tmp_path: Path, gate: str, code: int) -> None:
+    folder, junit = saved(tmp_path, factors=(1, 1.1)), tmp_path / "junit.xml"
+    summary = tmp_path / "summary.md"
+    args = ["compare", str(folder), "--fail-if", gate, "--junit", str(junit), "--markdown", str(summary)]
+    done = CliRunner().invoke(main, args)
+    assert done.exit_code == code, done.output
+    suites = ET.fromstring(junit.read_bytes())
+    assert len(suites.findall(".//failure")) == (1 if code else 0)
+    assert "| TTFT, ms | p50 |" in summary.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        pytest.param(["--fail-if", "tft.p50 worse by 5%"], 'did you mean "ttft"?', id="unknown metric"),
+        pytest.param(["--fail-if", "ttft.p42 worse by 5%"], "p50, p90, p99", id="unknown percentile"),
+        pytest.param(
+            ["--fail-if", "error_rate.p50 worse by 5%"], "has no percentile", id="percentile of a share"
+        ),
+        pytest.param(["--fail-if", "ttft.p50 slower"], "is no gate", id="no gate"),
+        pytest.param(["--baseline", "our own"], 'did you mean "our own, new"?', id="unknown target"),
+        pytest.param(["--baseline", "last-good"], "has no good run before", id="no run before"),
+    ],
+)
+def test_what_can_not_be_compared_is_one_line(tmp_path: Path, args: list[str], words: str) -> None:
+    done = CliRunner().invoke(main, ["compare", str(saved(tmp_path)), *args])
+    assert done.exit_code in (1, 2)
+    assert words in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
+    folder = saved(tmp_path)
+    with pytest.raises(LoadgenError, match="is compared with itself"):
+        compare([str(folder), str(folder.parent / "latest")])
+
+
+def test_json_holds_every_figure(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["compare", str(saved(tmp_path, factors=(1, 1.2))), "--json"])
+    rows = json.loads(done.output)["comparison"]
+    assert {
+        "metric",
+        "percentile",
+        "base_target",
+        "other_target",
+        "base",
+        "other",
+        "difference",
+        "ci95",
+        "verdict",
+    } <= set(rows[0])
+
+
+def test_a_gate_is_read() -> None:
+    gate = parse_gate(" output_tokens_per_s.p10 worse by 2.5 % ")
+    assert (gate.metric, gate.percentile, gate.by) == ("output_tokens_per_s", "p10", 0.025)
+
+
+def test_columns_are_the_samples_and_are_made_anew_when_these_have_changed(tmp_path: Path) -> None:
+    folder = saved(tmp_path)
+    rows = [s for s in open_run(folder).samples() if s.target == TARGETS[0]]
+    for _ in range(2):  # made, then read
+        columns = read_columns(folder)
+        ttft = columns.metric("ttft")[columns.where(target=TARGETS[0])]
+        assert ttft == pytest.approx(
+            [((s.first_token_ns or 0) - (s.sent_ns or 0)) / MS for s in rows], abs=0.01
+        )
+    (folder / COLUMNS).write_bytes(b"PK not really")
+    assert len(read_columns(folder).turn) == 2 * REQUESTS
+    with (folder / "samples.jsonl").open("ab") as file:
+        file.write(msgspec.json.encode(sample(5_000)) + b"\n")
+    assert len(read_columns(folder).turn) == 2 * REQUESTS + 1
