@@ -101,6 +101,10 @@ def counts(targets: Sequence[TargetReport], *, open_loop: bool = False) -> list[
             lines.append(Line(label, "", tuple(_number(getattr(t.rates, field)) for t in targets)))
     achieved = "achieved requests/s" if open_loop else "requests/s"
     lines.append(Line(achieved, "", tuple(_number(t.rates.requests_per_s) for t in targets)))
+    if any(t.slo for t in targets):
+        lines.append(
+            Line("good requests/s", "", tuple(_number(t.rates.good_requests_per_s) for t in targets))
+        )
     lines.append(Line("output tokens/s", "", tuple(_number(t.rates.output_tokens_per_s) for t in targets)))
     return lines
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from loadgen.report import money
+from loadgen.report import money, objectives
 from loadgen.report.figures import (
     NOTHING,
     TIMES_IN,
@@ -59,10 +59,21 @@ def _figures(report: Report) -> Iterator[str]:
         for i, line in enumerate(block):
             yield from _figure_row(line if i == 0 else line._replace(label="", indent=False))
     yield ""
-    for note in (*sentences(report), *money.sentences(report), *footnotes(report), legend(report)):
+    for note in (
+        *sentences(report),
+        *money.sentences(report),
+        *footnotes(report),
+        *objectives.notes(report),
+        legend(report),
+    ):
         yield _text(note)
         yield ""
-    grids = {"Levels": levels(report), "Routes": routes(report), "Tasks and turns": groups(report)}
+    grids = {
+        "Objectives": objectives.grid(report),
+        "Levels": levels(report),
+        "Routes": routes(report),
+        "Tasks and turns": groups(report),
+    }
     for title, grid in grids.items():
         if grid is not None:
             yield from (f"## {title}", "", *_row(grid.heads), *_row(["---", *["---:"] * len(grid.heads[1:])]))

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.report import money, said
+from loadgen.report import money, objectives, said
 from loadgen.report.figures import (
     NOTHING,
     SHORT,
@@ -72,6 +72,8 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
         for group in _groups(targets, width):
             yield _indented(_side_by_side(group, open_loop=open_loop))
             yield ""
+    if asked := objectives.grid(report):
+        yield from _grid(asked, _WIDE // 2)
     if by_route := said.routes(report):
         yield from _grid(by_route)
     by_group = said.groups(report)
@@ -82,7 +84,7 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
     yield from _errors(targets)
     for sentence in (*said.sentences(report), *money.sentences(report)):
         yield _indented(Text(sentence))
-    for note in footnotes(report):
+    for note in (*footnotes(report), *objectives.notes(report)):
         yield _indented(Text(note, "yellow"))
     yield _indented(Text(legend(report), "dim"))
 
@@ -212,15 +214,15 @@ def _name_width(target: TargetReport) -> int:
 # levels and groups: each a row
 
 
-def _grid(grid: said.Grid) -> Iterator[RenderableType]:
+def _grid(grid: said.Grid, name_width: int = _NAME_WIDTH) -> Iterator[RenderableType]:
     table = _table()
     below = TIMES_IN if grid.times else ""
-    table.add_column(Text(f"{grid.heads[0]}\n{below}", "dim"), overflow="fold", max_width=_NAME_WIDTH)
+    table.add_column(Text(f"{grid.heads[0]}\n{below}", "dim"), overflow="fold", max_width=name_width)
     for head in grid.heads[1:]:
         first, _, second = head.partition(" ")
         table.add_column(Text(f"{first}\n{second}" if second else f"\n{first}", "bold"), justify="right")
     for row in grid.rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell, "red" if cell == objectives.MISSED else "") for cell in row))
     yield _indented(table)
     yield ""
 

@@ -9,17 +9,22 @@ import msgspec
 import numpy as np
 
 from loadgen.measure.histogram import BUCKETS, encode, indexes
+from loadgen.measure.objective import bounds
 from loadgen.measure.recorder import LevelWindow, Recorder
 from loadgen.measure.sample import Sample
 from loadgen.results.folder import RunFolder, write_report
 from loadgen.results.hlog import HlogWriter
 from loadgen.results.model import Report, Run
 from loadgen.results.summary import RunState, TargetFacts, Vitals, Window, build_report
+from loadgen.scenario.lengths import Duration
+from loadgen.scenario.slo import Slo
+from loadgen.scenario.traffic import Share
 
 STARTED = datetime(2026, 11, 21, 3, 15, 0, tzinfo=UTC)
 MS = 1_000_000
 SECOND = 1_000 * MS
 TARGETS = ("gpt-5.5", "our own, new")
+SLO = Slo(ttft={"p90": Duration(203 * MS)}, error_rate=Share(0.5), goodput=Share(0.9))
 
 
 def sample(i: int, **changes: Any) -> Sample:
@@ -91,7 +96,8 @@ def state(run_id: str, *, complete: bool, end_ns: int | None = 11 * SECOND) -> R
         epoch_ns=123,
     )
     facts = tuple(TargetFacts(name, "m", "http://127.0.0.1:1/v1", "chat", False, False) for name in TARGETS)
-    return RunState(run, facts, Window(SECOND, end_ns), Vitals(encode(lag), 0.4, 0.5), 90)
+    vitals = Vitals(encode(lag), 0.4, 0.5)
+    return RunState(run, facts, Window(SECOND, end_ns), vitals, 90, objectives=SLO.objectives)
 
 
 def write_run(
@@ -99,7 +105,7 @@ def write_run(
 ) -> tuple[Path, Report]:
     """Write a run as a run does; chunk gaps of 15 ms are known of the first target."""
     folder = RunFolder.create(out, "coding", started)
-    recorder = Recorder(TARGETS, 0, (LevelWindow("", SECOND, end_ns),))
+    recorder = Recorder(TARGETS, 0, (LevelWindow("", SECOND, end_ns),), bounds(SLO.objectives))
     writer = HlogWriter(started)
     folder.append_hlog(writer.head())
     folder.write_header(msgspec.json.encode(state(folder.id, complete=False, end_ns=end_ns)))
