@@ -32,9 +32,12 @@ from loadgen.results.model import Report, Run
 from loadgen.results.routes import route_facts
 from loadgen.results.summary import RunState, TargetFacts, Vitals, Window, build_report
 from loadgen.run.calibrate import calibrate
+from loadgen.run.forecast import check_money
 from loadgen.run.limits import check_descriptors
+from loadgen.run.prices import price_source, priced
 from loadgen.run.probe import probe
 from loadgen.run.progress import Progress, Style
+from loadgen.run.purse import Purse
 from loadgen.run.routes import Routed, stand_in
 from loadgen.run.runner import Runner
 from loadgen.scenario.dump import plain, to_toml
@@ -59,11 +62,16 @@ _UPDATE_EVERY_TICKS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a run is carried out, beside what its scenario says."""
+    """How a run is carried out, beside what its scenario says.
+
+    confirm: called with a question before anything is sent, where the run may cost more than little; raises
+    what is to end it.
+    """
 
     out: Path
     probe: bool = True
     progress: Style = "none"
+    confirm: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,7 @@ class _Run:
         self, scenario: Scenario, targets: tuple[Target, ...], options: RunOptions, begin_s: float
     ) -> None:
         self.scenario = scenario
-        self.asked = asked = msgspec.structs.replace(scenario, targets=targets)
+        self.asked = asked = msgspec.structs.replace(scenario, targets=priced(targets))
         self.options = options
         self.started = datetime.now(UTC)
         self.begin_s = begin_s
@@ -128,12 +136,26 @@ class _Run:
         self.simulated = {t.name for t in scenario.targets if t.base_url is None}
         self.prompts = self._open_prompts()
         self.plan = build(scenario, self.prompts)
+        check_money(scenario, self.plan, self.prompts, options.confirm)
+        self.purse = Purse(scenario.budget.max_usd)
         check_descriptors(self.plan, (*asked.alone, *asked.routed), scenario.load.max_in_flight)
         mix = [stand_in(asked.routed)] if asked.routes else []
+        sources = {t.name: price_source(t) for t in scenario.targets}
+        if any(t.price for t in asked.routed):
+            sources[ROUTED] = "its targets"
         if self.simulated & {t.name for t in asked.routed}:
             self.simulated.add(ROUTED)
         self.facts = tuple(
-            TargetFacts(t.name, t.model, t.base_url or "", t.endpoint, t.name in self.simulated, t.insecure)
+            TargetFacts(
+                t.name,
+                t.model,
+                t.base_url or "",
+                t.endpoint,
+                t.name in self.simulated,
+                t.insecure,
+                price=t.price,
+                price_source=sources.get(t.name),
+            )
             for t in (*asked.alone, *mix)
         )
         levels = [LevelWindow(level.label, *level.window_ns) for level in self.plan.levels]
@@ -164,8 +186,15 @@ class _Run:
             await client.open()
         if self.options.probe:
             one_each = {c.target.name: c for c in (*alone, *routed)}
-            await probe([c for name, c in one_each.items() if name not in self.simulated])
+            await probe([c for name, c in one_each.items() if name not in self.simulated], self.purse)
             await self._calibrate([*alone, *routed][0])
+            apart = {t.name for t in asked.routed if not t.alone}
+            self.facts = tuple(
+                msgspec.structs.replace(
+                    f, before=self.purse.before_of(apart if f.name == ROUTED else {f.name})
+                )
+                for f in self.facts
+            )
         self.folder = folder = RunFolder.create(self.options.out, self.scenario.name, self.started)
         self.journal = Journal(folder, self.recorder, self._header)
         folder.write_scenario(to_toml(self.scenario))
@@ -178,6 +207,7 @@ class _Run:
             recorder=self.recorder,
             record=self.journal.record,
             each_tick=self._tick,
+            purse=None if self.purse.max_usd is None else self.purse,
         )
         with _interrupts(runner, self.progress):
             await runner.run()
@@ -192,7 +222,7 @@ class _Run:
             context=scenario.context_tokens,
             endpoint=client.target.endpoint,
         ):
-            found = await calibrate(client, asked)
+            found = await calibrate(client, asked, self.purse)
             if all(tokens is None for _, tokens in found):
                 self.progress.message(
                     f"{client.target.name} does not tell prompt tokens: lengths are estimates"
@@ -236,6 +266,7 @@ class _Run:
             open_loop=self.plan.open_loop,
             stopped_by=None if runner is None else runner.stopped_by,
             set_aside=self.prompts.set_aside,
+            max_usd=self.scenario.budget.max_usd,
         )
         vitals = Vitals(loop_lag="") if runner is None else _vitals(runner.health)
         ran_out = () if runner is None else runner.ran_out

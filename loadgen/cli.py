@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 import click
 
 from loadgen import __version__
-from loadgen.errors import LoadgenError
+from loadgen.errors import LoadgenError, ScenarioError
 
 
 class _Program(click.Group):
@@ -58,6 +58,9 @@ def _scenario_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--ramp", metavar="D", help="Time over which the sessions begin."),
         click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of plan and prompts."),
         click.option(
+            "--max-cost", type=float, metavar="USD", help="End the run before it costs more than this."
+        ),
+        click.option(
             "--set", "sets", multiple=True, metavar="PATH=VALUE", help="Any key of the scenario (repeatable)."
         ),
     )
@@ -71,6 +74,14 @@ def _load(path: Path, sets: tuple[str, ...], **options: Any) -> "Scenario":
     from loadgen.scenario.overrides import from_options, parse_set  # noqa: PLC0415
 
     return load(path, [*from_options(**options), *map(parse_set, sets)])
+
+
+def _confirm(question: str) -> None:
+    """Ask whether to go on; without a terminal nobody can say yes."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        remedy = "add --yes, or a --max-cost of at most 1"
+        raise ScenarioError("", f"{question}, and there is no terminal to ask on", remedy)
+    click.confirm(f"{question}. Go on?", abort=True, err=True)
 
 
 @main.command()
@@ -87,20 +98,24 @@ def _load(path: Path, sets: tuple[str, ...], **options: Any) -> "Scenario":
 @click.option(
     "--no-probe", is_flag=True, help="Send no request before the load to see that the target answers."
 )
+@click.option("--yes", is_flag=True, help="Don't ask, whatever the run can cost.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the table.")
-def run(scenario: Path, out: Path, no_probe: bool, quiet: bool, as_json: bool, **options: Any) -> None:
+def run(
+    scenario: Path, out: Path, *, no_probe: bool, yes: bool, quiet: bool, as_json: bool, **options: Any
+) -> None:
     """Replay a scenario, write a run folder, print the table.
 
-    Exit codes: 0 done, 1 could not run, 2 usage or scenario wrong, 4 invalid as a measurement,
-    130 interrupted (the run folder is complete up to then).
+    Exit codes: 0 done, 1 could not run, 2 usage or scenario wrong, 3 an objective missed, 4 invalid as a
+    measurement, 130 interrupted (the run folder is complete up to then).
     """
     from loadgen.api import RunOptions  # noqa: PLC0415 - not for --help
     from loadgen.api import run as carry_out  # noqa: PLC0415
     from loadgen.run.progress import choose_style  # noqa: PLC0415
 
     style = choose_style(quiet, sys.stderr.isatty)
-    result = carry_out(_load(scenario, **options), RunOptions(out=out, probe=not no_probe, progress=style))
+    how = RunOptions(out=out, probe=not no_probe, progress=style, confirm=None if yes else _confirm)
+    result = carry_out(_load(scenario, **options), how)
     if as_json:
         click.echo((result.folder / "report.json").read_bytes(), nl=False)
     else:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from loadgen.report.figures import clean
-from loadgen.report.money import UNKNOWN
 from loadgen.report.routes import shares
 from loadgen.results.model import Above, Dist, Report, TargetReport, WithFailures
+from loadgen.run.forecast import UNKNOWN
 
 _BOUNDED: Final = ("p50", "p90", "p99")
 _VALUES: Final = {

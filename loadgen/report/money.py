@@ -1,13 +1,20 @@
 """What reports say of money, as text: lines of figures, and what a reader must know of them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from typing import Final
 
+import msgspec
+
+from loadgen.plan.plan import Plan
 from loadgen.report.figures import NOTHING, Cell, Line, clean
 from loadgen.results.model import Cost, Report, TargetReport
+from loadgen.run.forecast import UNKNOWN, Forecast, check_budget, forecasts
+from loadgen.run.prices import priced
+from loadgen.scenario.model import Scenario
 from loadgen.units import format_usd
+from loadgen.workload.prompt import Prompts
 
-UNKNOWN: Final = "unknown price"
 _LINES: Final[tuple[tuple[str, Callable[[Cost], float | None]], ...]] = (
     ("cost, USD", lambda c: c.usd),
     ("USD per request", lambda c: c.usd_per_request),
@@ -20,7 +27,7 @@ _LINES: Final[tuple[tuple[str, Callable[[Cost], float | None]], ...]] = (
 
 def lines(targets: Sequence[TargetReport]) -> list[Line]:
     """What the run cost, and what that comes to; what no target has is left out."""
-    found = []
+    found: list[Line] = []
     for label, read in _LINES:
         values = [None if t.cost is None else read(t.cost) for t in targets]
         if any(value is not None for value in values):
@@ -67,3 +74,37 @@ def _figure(target: TargetReport, usd: float | None) -> Cell:
     if usd is None:
         return Cell(NOTHING)
     return Cell(format_usd(usd), "at least" if target.cost is not None and target.cost.at_least else "")
+
+
+def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
+    """Say the most that a run can cost, of each target and in all.
+
+    Raises:
+        ScenarioError: the budget can't be kept.
+    """
+    found = forecasts(msgspec.structs.replace(scenario, targets=priced(scenario.targets)), plan, prompts)
+    check_budget(scenario, found)
+    simulated = {t.name for t in scenario.targets if t.base_url is None}
+    for i, one in enumerate(found):
+        mark = " SIMULATED" if one.name in simulated else ""
+        yield f"{'cost' if i == 0 else '':<13}{one.name}{mark}: {_most(one)}"
+    bound, most = scenario.budget.max_usd, sum(one.usd for one in found)
+    if bound is not None and bound < most:
+        yield f"{'':<13}in all at most USD {format_usd(bound)}, the budget: then the run ends"
+    elif any(one.why == UNKNOWN for one in found):
+        return
+    elif most == inf:
+        yield f"{'':<13}in all: no bound; budget.max_usd, or --max-cost, sets one"
+    elif len(found) > 1:
+        yield f"{'':<13}in all at most USD {format_usd(most)}"
+
+
+def _most(one: Forecast) -> str:
+    if one.hourly_usd:
+        return f"USD {format_usd(one.hourly_usd)} an hour, whatever is sent"
+    if one.usd < inf:
+        about = "about " if one.about else ""
+        return f"at most {about}USD {format_usd(one.usd)}, with probe and calibration"
+    if one.request_usd < inf:
+        return f"no bound: {one.why}, each for at most USD {format_usd(one.request_usd)}"
+    return one.why if one.why == UNKNOWN else f"no bound: {one.why}"

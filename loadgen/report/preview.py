@@ -3,19 +3,17 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 
 from loadgen.plan.plan import Plan
-from loadgen.report import routes
+from loadgen.report import money, routes
 from loadgen.report.chart import chart
+from loadgen.run.forecast import first_sessions
 from loadgen.run.limits import most_connections
 from loadgen.scenario.model import FromEnv, Scenario, Target
 from loadgen.units import format_duration
 from loadgen.workload.prompt import Conversation, Prompts, Turn
-
-_LOOKED_AT: Final = 1_000
 
 
 def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
@@ -28,8 +26,9 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
         *_load(scenario, plan, prompts),
         "",
         *_words(scenario, plan, prompts),
-        *routes.preview(scenario, prompts, _sessions(plan, prompts)),
+        *routes.preview(scenario, prompts, first_sessions(plan, prompts)),
         "",
+        *money.preview(scenario, plan, prompts),
         f"plan digest  {plan.digest[:16]}",
     ]
     return "\n".join(lines)
@@ -162,7 +161,7 @@ def _planned(plan: Plan, prompts: int | None) -> int | None:
 
 
 def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
-    numbers = _sessions(plan, prompts)
+    numbers = first_sessions(plan, prompts)
     looked_at = [prompts.conversation(number, 0) for number in numbers]
     turns = [turn for said in looked_at for turn in said.turns]
     sources = dict.fromkeys(w.file or w.source for w in scenario.workloads)
@@ -219,14 +218,6 @@ def _sums(looked_at: list[Conversation], scale: float) -> Iterator[str]:
 
 def _chars(turn: Turn) -> int:
     return sum(len(str(m.get("content") or "")) for m in turn.messages)
-
-
-def _sessions(plan: Plan, prompts: Prompts) -> list[int]:
-    """Return numbers of sessions to look at, the first ones."""
-    if plan.session is not None:
-        return list(dict.fromkeys(plan.session[:_LOOKED_AT].tolist()))
-    count = _LOOKED_AT if prompts.count is None else min(_LOOKED_AT, prompts.count)
-    return list(range(count))
 
 
 def _spread(values: list[int]) -> str:

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from loadgen.errors import EndpointError
+from loadgen.errors import EndpointError, ScenarioError
+from loadgen.measure.spending import cost_usd
+from loadgen.run.purse import Purse
 from loadgen.wire.client import Client
 from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
 
-_PROMPT: Final = Prompt(  # 16: the Responses API takes no lower cap
+PROBE: Final = Prompt(  # 16: the Responses API takes no lower cap
     messages=[{"role": "user", "content": "Say OK."}],
     task="probe",
     asked_output_tokens=16,
@@ -23,15 +25,16 @@ _REMEDY: Final = {
 }
 
 
-async def probe(clients: Sequence[Client]) -> None:
+async def probe(clients: Sequence[Client], purse: Purse) -> None:
     """Send each target one short request.
 
     An answer without output passes: a reasoning model may spend the few tokens asked for on thought.
 
     Raises:
         EndpointError: with one problem a target, in the server's own words.
+        ScenarioError: the budget does not reach for that.
     """
-    answers = await asyncio.gather(*(ask(client, _PROMPT) for client in clients))
+    answers = await asyncio.gather(*(ask(client, PROBE, purse) for client in clients))
     for client in clients:
         client.close()  # the load begins with connections of its own
     errors = [
@@ -50,15 +53,28 @@ async def probe(clients: Sequence[Client]) -> None:
         )
 
 
-async def ask(client: Client, prompt: Prompt) -> Timeline:
-    """Send one request outside of any run; the caller closes the client's connections."""
+async def ask(client: Client, prompt: Prompt, purse: Purse) -> Timeline:
+    """Send one request outside of any run and pay for it; the caller closes the client's connections.
+
+    Raises:
+        ScenarioError: the budget does not reach for it.
+    """
+    target = client.target
+    held_usd = purse.hold(target, prompt)
+    if held_usd is None:
+        what = f'does not reach for the first requests to "{target.name}", before the load'
+        raise ScenarioError("budget.max_usd", what, "write more (`loadgen check` says how much)")
     answered: asyncio.Future[Timeline] = asyncio.get_running_loop().create_future()
     sweeper = asyncio.ensure_future(_sweep(client))
     try:
         await client.send(prompt, answered.set_result)
-        return await answered
+        timeline = await answered
     finally:
         sweeper.cancel()
+    usd = cost_usd(target, prompt, timeline)
+    purse.settle(held_usd, timeline, usd)
+    purse.note_before(target.name, usd)
+    return timeline
 
 
 async def _sweep(client: Client) -> None:
