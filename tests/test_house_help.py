@@ -15,7 +15,18 @@ from loadgen.scenario.load import load
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 COMMANDS = sorted(name for name, command in main.commands.items() if not command.hidden)
-NOT_FOR_HELP = {"aiohttp", "asyncio", "httptools", "msgspec", "numpy", "orjson", "rich", "uvloop"}
+NOT_FOR_HELP = {
+    "aiohttp",
+    "asyncio",
+    "httptools",
+    "jinja2",
+    "msgspec",
+    "numpy",
+    "orjson",
+    "plotly",
+    "rich",
+    "uvloop",
+}
 
 
 def marked_blocks(mark: str) -> Iterator[tuple[str, str, str]]:

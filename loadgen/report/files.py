@@ -1,6 +1,6 @@
 """The reports of a run folder, written from a `Report`. A new format is a row in `FORMATS`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -12,13 +12,22 @@ from loadgen.results.model import Report
 from loadgen.results.read import SavedRun, open_run
 from loadgen.verdict.rules import judge
 
-FORMATS: Final[dict[str, tuple[str, Callable[[Report], str]]]] = {
-    "markdown": ("report.md", to_markdown),
-    "csv": ("report.csv", to_csv),
+
+def _html(report: Report, folder: Path) -> str:
+    from loadgen.report.html import to_html  # noqa: PLC0415  # jinja2 and plotly are needed at the end only
+
+    return to_html(report, folder)
+
+
+FORMATS: Final[dict[str, tuple[str, Callable[[Report, Path], str]]]] = {
+    "markdown": ("report.md", lambda report, _: to_markdown(report)),
+    "csv": ("report.csv", lambda report, _: to_csv(report)),
+    "html": ("report.html", _html),
 }
+"""File and writer of each, in the order of writing: the largest last, so that it costs none of the others."""
 
 
-def write_reports(folder: Path, report: Report, formats: Iterable[str]) -> None:
+def write_reports(folder: Path, report: Report, formats: Collection[str]) -> None:
     """Write report.json and the reports for people that are asked for.
 
     Raises:
@@ -44,7 +53,7 @@ def report_again(path: Path) -> SavedRun:
     return run
 
 
-def _write_for_people(folder: Path, report: Report, formats: Iterable[str]) -> None:
-    for name in formats:
-        file, write = FORMATS[name]
-        write_file(folder / file, write(report).encode())
+def _write_for_people(folder: Path, report: Report, formats: Collection[str]) -> None:
+    for name, (file, write) in FORMATS.items():
+        if name in formats:
+            write_file(folder / file, write(report, folder).encode())

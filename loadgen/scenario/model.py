@@ -121,7 +121,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class ReportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which files are written beside report.json, and labels copied into it."""
 
-    formats: tuple[Literal["markdown", "csv"], ...] = ("markdown", "csv")
+    formats: tuple[Literal["html", "markdown", "csv"], ...] = ("html", "markdown", "csv")
     labels: dict[str, str] = {}
 
 

@@ -70,7 +70,7 @@ def make_run(tmp_path: Path, invent: Any) -> Callable[..., Path]:
         folder.close()
         if not killed:
             complete = msgspec.structs.replace(state, run=msgspec.structs.replace(run, complete=True))
-            write_reports(folder.path, build_report(complete, recorder), ("markdown", "csv"))
+            write_reports(folder.path, build_report(complete, recorder), ("html", "markdown", "csv"))
         return folder.path
 
     return make

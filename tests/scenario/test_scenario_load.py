@@ -98,7 +98,7 @@ TOP = [
     ("report = 5", "report: 5 is not a table; write [report]"),
     ("report.labels = []", "report.labels: a list is not a table"),
     ("report.labels = { build = 7 }", "report.labels.build: 7 is not a string; write it in quotes"),
-    ('report.formats = ["html"]', 'report.formats[0]: "html" is not known here; choose from'),
+    ('report.formats = ["pdf"]', 'report.formats[0]: "pdf" is not known here; choose from'),
     ('report.formats = "csv"', 'report.formats: "csv" is not a list'),
 ]
 TARGETS = [

@@ -1,0 +1,193 @@
+"""report.html: the report as one page that works offline, on a phone, in print and in the dark.
+
+What comes from outside is escaped where it is put: by jinja2 in the page, by its `tojson` in the data of the
+plots, by `label` in plotly's texts. A policy in the page's head lets nothing be loaded, no other script run.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import jinja2
+from plotly.offline import get_plotlyjs
+
+from loadgen.errors import LoadgenError
+from loadgen.report import money, objectives, said
+from loadgen.report.answer import answer, comparison, measured
+from loadgen.report.environment import environment, instrument
+from loadgen.report.figures import (
+    TIMES_IN,
+    Line,
+    alerts,
+    clean,
+    counts,
+    describe_load,
+    distributions,
+    footnotes,
+    legend,
+    subtitle,
+)
+from loadgen.report.plots import Plot, Rows, Span, distribution, over_time, spectrum
+from loadgen.report.requests import Request, by_prompt_length, pick, timeline
+from loadgen.report.said import Grid
+from loadgen.results import hlog
+from loadgen.results.folder import HEADER, HISTOGRAMS, SAMPLES, SCENARIO
+from loadgen.results.model import Report
+from loadgen.results.read import read_lines, read_state
+from loadgen.units import NS_PER_S, format_number
+
+_SPECTRA: Final = (("ttft_ms", "TTFT"), ("e2e_ms", "end to end"))
+_SPREADS: Final = (
+    ("ttft_ms", "TTFT", "requests"),
+    ("chunk_gap_ms", "chunk gap", "gaps"),
+    ("tokens_per_chunk", "tokens per event", "requests"),
+)
+_KEYS: Final = frozenset(key for key, *_ in (*_SPECTRA, *_SPREADS))
+_Found = TypeVar("_Found")
+
+
+class Section(NamedTuple):
+    """A heading of the page with a table below it."""
+
+    id: str
+    title: str
+    grid: Grid
+
+
+def to_html(report: Report, folder: Path) -> str:
+    """Write the page of a run. folder: of the run; what of its files can't be read is said in the page."""
+    missing: list[str] = []
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("loadgen.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    scripts = [get_plotlyjs(), templates.get_template("report.js").render()]
+    plots = list(_plots(report, folder, missing))
+    return templates.get_template("report.html").render(
+        report=report,
+        run=report.run,
+        name=clean(report.run.scenario),
+        verdict=report.verdict,
+        alerts=alerts(report),
+        measured=measured(report),
+        answer=answer(report),
+        comparison=comparison(report),
+        names=[(clean(t.name), subtitle(t)) for t in report.targets],
+        times_in=TIMES_IN,
+        figures=list(_figures(report)),
+        notes=_notes(report),
+        sections=list(_sections(report)),
+        errors=[(clean(t.name), f"{n:,}", text) for t in report.targets for text, n in t.errors.items()],
+        plots=plots,
+        drawn={p.id: p.figure for p in plots},
+        scenario=_try(lambda: _read_text(folder / SCENARIO), missing),
+        missing=[text.replace(f"{folder}/", "") for text in missing],
+        load=describe_load(report.run.load),
+        targets=_targets(report),
+        environment=_run(report) | environment(report),
+        instrument=instrument(report.instrument),
+        scripts=scripts,
+        hashes=[_hash(script) for script in scripts],
+    )
+
+
+def _plots(report: Report, folder: Path, missing: list[str]) -> Iterator[Plot]:
+    """Yield what there is to be drawn; what can't be read is added to `missing`."""
+    rows: Rows = _try(lambda: hlog.read(folder / HISTOGRAMS, _KEYS), missing) or {}
+    picked = _try(
+        lambda: pick(read_lines(folder / SAMPLES, Request), [t.name for t in report.targets]), missing
+    )
+    several = [
+        *(spectrum(report, rows, *which) for which in _SPECTRA),
+        *(distribution(report, rows, *which) for which in _SPREADS[:2]),
+        over_time(report, _phases(report, folder, missing)),
+        timeline(picked) if picked else None,
+        by_prompt_length(picked) if picked else None,
+        distribution(report, rows, *_SPREADS[2]),
+    ]
+    yield from (plot for plot in several if plot is not None)
+
+
+def _try(read: Callable[[], _Found], missing: list[str]) -> _Found | None:
+    """Read a file of the run; where it can't be, the page is made without it and says so."""
+    try:
+        return read()
+    except LoadgenError as error:
+        missing.append(str(error))
+        return None
+
+
+def _phases(report: Report, folder: Path, missing: list[str]) -> list[Span]:
+    """Return warm-up, window (or the level of each) and drain, in order of time; none where not known."""
+    state = _try(lambda: read_state(folder / HEADER), missing)
+    if state is None:
+        return []
+    windows = [(level.label, level.start_ns, level.end_ns) for level in state.levels]
+    windows = windows or [("window", state.window.start_ns, state.window.end_ns)]
+    spans: list[Span] = []
+    reached_s = 0.0
+    for name, start_ns, end_ns in windows:
+        start_s = start_ns / NS_PER_S
+        end_s = start_s + report.run.window_s if end_ns is None else end_ns / NS_PER_S
+        spans += [Span("warm-up", reached_s, start_s), Span(name, start_s, end_s)]
+        reached_s = end_s
+    ends_s = max(
+        (len(t.series["sent"]) * t.series["interval_s"] for t in report.targets if t.series), default=0
+    )
+    spans.append(Span("drain", reached_s, float(ends_s)))
+    return [span for span in spans if span.end_s > span.start_s]
+
+
+def _figures(report: Report) -> Iterator[list[Line]]:
+    """The lines of the terminal's table, in blocks that belong together."""
+    yield [*counts(report.targets, open_loop=report.run.open_loop), *money.lines(report.targets)]
+    for block in distributions(report.targets):
+        yield [line if i == 0 else line._replace(label="") for i, line in enumerate(block)]
+
+
+def _notes(report: Report) -> list[str]:
+    told = (said.sentences(report), money.sentences(report), footnotes(report), objectives.notes(report))
+    return [*(note for notes in told for note in notes), legend(report)]
+
+
+def _sections(report: Report) -> Iterator[Section]:
+    tables = {
+        "Objectives": objectives.grid,
+        "Levels": said.levels,
+        "Routes": said.routes,
+        "Tasks and turns": said.groups,
+    }
+    for title, make in tables.items():
+        if (grid := make(report)) is not None:
+            yield Section(title.split()[0].lower(), title, grid)
+
+
+def _targets(report: Report) -> Grid:
+    rows = [
+        (clean(name), clean(t.model), t.endpoint, " ".join([clean(t.base_url), *("INSECURE",) * t.insecure]))
+        for name, t in {t.target or t.name: t for t in report.targets}.items()
+    ]
+    return Grid(("target", "model", "endpoint", "base URL"), tuple(rows))
+
+
+def _run(report: Report) -> dict[str, Any]:
+    run = report.run
+    facts = {"run": run.id, "started at": run.started_at, "window": f"{format_number(run.window_s)} s"}
+    return facts | {"seed": run.seed}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise LoadgenError(str(path), f"can't be read: {error.strerror}") from None
+
+
+def _hash(script: str) -> str:
+    """Return the source expression by which a Content-Security-Policy knows a script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"

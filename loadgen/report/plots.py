@@ -1,0 +1,351 @@
+"""Plots over all requests: percentiles, distributions, the run over time. Each has the table of its figures.
+
+A plot's `figure` is plotly.js's data and layout, without colours of ink and paper: the page has those.
+"""
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from loadgen.measure.histogram import MIDPOINTS, Counts, Distribution
+from loadgen.measure.metrics import ALL_METRICS, Metric
+from loadgen.report.figures import NOTHING, clean
+from loadgen.report.said import Grid
+from loadgen.results.model import Dist, Report, TargetReport
+from loadgen.units import format_number
+
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#808080")
+"""Told apart by colour-blind eyes (Okabe & Ito 2008); those seen on white and on black come first."""
+NEUTRAL: Final = "#808080"
+_DASHES: Final = ("solid", "dash", "dot", "dashdot")
+_SYMBOLS: Final = ("circle", "diamond", "square", "triangle-up", "cross")
+_PER_DECADE: Final = 40
+_BINS: Final = 40
+_MANY: Final = 4  # more areas than these hide each other
+_LADDER: Final = (1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 99.99)
+
+Rows = Mapping[tuple[str, str], Counts]
+"""Counts by target (with its level) and metric key: what histograms.hlog holds."""
+
+
+class Plot(NamedTuple):
+    """One plot. caption: how to read it. alt: what it shows, for those who can't see it."""
+
+    id: str
+    title: str
+    caption: str
+    alt: str
+    figure: dict[str, Any]
+    table: Grid
+    height_px: int = 400
+
+
+class Span(NamedTuple):
+    """A phase of the run: its name, and seconds since the run's epoch."""
+
+    name: str
+    start_s: float
+    end_s: float
+
+
+def label(text: str) -> str:
+    """Write text from outside for plotly, which reads a little HTML in every text."""
+    return html.escape(clean(text), quote=False)
+
+
+def line(i: int) -> dict[str, Any]:
+    """Return how the lines of target number i look."""
+    return {"color": COLOURS[i % len(COLOURS)], "dash": _DASHES[i % len(_DASHES)], "width": 2}
+
+
+def marker(i: int) -> dict[str, Any]:
+    """Return how the points of target number i look."""
+    return {"color": COLOURS[i % len(COLOURS)], "symbol": _SYMBOLS[i % len(_SYMBOLS)]}
+
+
+def scale_of(values: Sequence[float], what: str) -> dict[str, Any]:
+    """Return an axis: from 0, or logarithmic (and saying so) where the values differ by a factor of 30."""
+    known = sorted(v for v in values if v > 0)
+    if known and known[-1] > 30 * known[len(known) // 2]:
+        return {"title": {"text": f"{what}, log scale"}, "type": "log"}
+    return {"title": {"text": what}, "rangemode": "tozero"}
+
+
+# percentile spectrum and distributions, from the histograms
+
+
+def spectrum(report: Report, rows: Rows, key: str, name: str) -> Plot | None:
+    """Every percentile of a latency; None where no target has it. key: of the metric; name: as in reports."""
+    metric, found = _found(report, rows, key)
+    if not found:
+        return None
+    traces: list[dict[str, Any]] = []
+    for i, target, d in found:
+        x, y = _percentiles(d)
+        text = [f"p{_percent(100 - 100 / step)}" for step in x]
+        more = {"text": text, "hovertemplate": "%{text}: %{y:,.4g} " + metric.unit}
+        same = {"name": label(target.name), "legendgroup": str(i)}
+        traces.append(same | more | {"x": x, "y": y, "mode": "lines", "line": line(i)})
+        traces.extend(same | known for known in _intervals(i, target.metrics.get(key)))
+    top = max(d.count for _, _, d in found)
+    ticks = [10.0**n for n in range(1, len(str(top)))]
+    layout = {
+        "xaxis": {
+            "type": "log",
+            "title": {"text": "share of requests that were no slower"},
+            "tickvals": [1.0, 2.0, *ticks],
+            "ticktext": ["0 %", "50 %", *(f"{_percent(100 - 100 / n)} %" for n in ticks)],
+        },
+        "yaxis": scale_of([v for t in traces for v in t["y"]], f"{name}, {metric.unit}"),
+        "hovermode": "closest",
+    }
+    heads = ("", *(clean(t.name) for _, t, _ in found))
+    table = [(f"p{_percent(p)}", *(_number(d.percentile(p)) for _, _, d in found)) for p in _LADDER]
+    table += [("maximum", *(_number(d.at_rank(d.count)) for _, _, d in found))]
+    table += [("requests", *(f"{d.count:,}" for _, _, d in found))]
+    said = [
+        f"{clean(t.name)} {_number(d.percentile(50))} at p50 and {_number(d.percentile(99))} at p99"
+        for _, t, d in found
+    ]
+    return Plot(
+        f"spectrum-{metric.name}",
+        f"Percentiles of {name}",
+        "Each step to the right is a rarer request: one in ten, one in a hundred. Successful requests of the "
+        "window. Bars: 95 % intervals of p50, p90 and p99.",
+        f"{name} in {metric.unit} by percentile: {'; '.join(said)}.",
+        {"data": traces, "layout": layout},
+        Grid((f"{name}, {metric.unit}", *heads[1:]), tuple(table)),
+    )
+
+
+def _percentiles(d: Distribution) -> tuple[list[float], list[float]]:
+    """Return 1/(1 - p) in equal steps on a log axis, as far as there are requests; and the values."""
+    steps = 10 ** (np.arange(int(_PER_DECADE * np.log10(max(1, d.count))) + 1) / _PER_DECADE)
+    return steps.round(4).tolist(), [d.percentile(100 - 100 / s) or 0.0 for s in steps.tolist()]
+
+
+def _intervals(i: int, dist: Dist | None) -> Iterator[dict[str, Any]]:
+    """Yield the trace of the percentiles whose intervals the report tells; none where it tells of none."""
+    known = {p: bounds for p, bounds in (dist.ci95 if dist else {}).items() if bounds is not None}
+    if dist is None or not known:
+        return
+    values = [getattr(dist, p) for p in known]
+    yield {
+        "x": [100 / (100 - float(p[1:])) for p in known],
+        "y": values,
+        "mode": "markers",
+        "marker": marker(i) | {"size": 7},
+        "showlegend": False,
+        "text": [f"{_number(low)} to {_number(high)}" for low, high in known.values()],
+        "hovertemplate": "%{y:,.4g}, 95 %: %{text}",
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [high - v for v, (_, high) in zip(values, known.values(), strict=True)],
+            "arrayminus": [v - low for v, (low, _) in zip(values, known.values(), strict=True)],
+        },
+    }
+
+
+def distribution(report: Report, rows: Rows, key: str, name: str, of: str) -> Plot | None:
+    """How a metric is spread; None where no target has it. of: what has one value each ("requests")."""
+    metric, found = _found(report, rows, key)
+    if not found:
+        return None
+    edges = _edges([d for _, _, d in found], metric.scale)
+    shares = [_shares(rows[target.name, key], metric.scale, edges) for _, target, _ in found]
+    bins = [f"{_number(low)} to {_number(high)}" for low, high in pairwise(edges)]
+    traces: list[dict[str, Any]] = []
+    for (i, target, _), share in zip(found, shares, strict=True):
+        trace = {
+            "name": label(target.name),
+            "x": edges,
+            "y": [*share, 0.0],
+            "mode": "lines",
+            "line": line(i) | {"shape": "hv"},
+            "text": [*bins, ""],
+            "hovertemplate": f"%{{text}} {metric.unit}: %{{y:.3g}} %",
+        }
+        area = {"fill": "tozeroy", "fillcolor": COLOURS[i % len(COLOURS)] + "26"}  # 15 % opaque
+        traces.append(trace | area if len(found) <= _MANY else trace)
+    told = np.array(shares).max(axis=0) > 0
+    named = name if metric.unit in name else f"{name}, {metric.unit}"
+    table = [(text, *(f"{share[b]:.2f} %" for share in shares)) for b, text in enumerate(bins) if told[b]]
+    peaks = [
+        f"{clean(target.name)} most often {bins[int(np.argmax(share))]}"
+        for (_, target, _), share in zip(found, shares, strict=True)
+    ]
+    return Plot(
+        f"distribution-{metric.name}",
+        f"Distribution of {name}",
+        f"Share of the {of} of the window in each step; the steps are equally wide on the logarithmic axis.",
+        f"Distribution of {name} in {metric.unit}: {'; '.join(peaks)}.",
+        {
+            "data": traces,
+            "layout": {
+                "xaxis": {"type": "log", "title": {"text": f"{named}, log scale"}},
+                "yaxis": {"title": {"text": f"% of {of}"}, "rangemode": "tozero"},
+            },
+        },
+        Grid((named, *(clean(t.name) for _, t, _ in found)), tuple(table)),
+        340,
+    )
+
+
+def _found(
+    report: Report, rows: Rows, key: str
+) -> tuple[Metric, list[tuple[int, TargetReport, Distribution]]]:
+    """Return the metric, and the targets that have values of it: number, report, distribution."""
+    metric = next(m for m in ALL_METRICS if m.key == key)
+    have = [(i, t) for i, t in enumerate(report.targets) if (t.name, key) in rows]
+    dists = [(i, t, Distribution(rows[t.name, key], metric.scale)) for i, t in have]
+    return metric, [each for each in dists if each[2].count]
+
+
+def _edges(dists: Sequence[Distribution], scale: float) -> list[float]:
+    """Return the edges of the bins: equal steps of the logarithm, over at least a factor of 2."""
+    # of two events in one read the gap is nearly nothing: a few of these must not stretch the axis
+    low = max(scale, min(d.percentile(0.5) or 0.0 for d in dists)) * 0.98
+    high = max(low * 2, *(d.at_rank(d.count) * 1.02 for d in dists))
+    edges: list[float] = np.geomspace(low, high, _BINS + 1).tolist()
+    return edges
+
+
+def _shares(counts: Counts, scale: float, edges: Sequence[float]) -> list[float]:
+    """Percent of the values in each bin; what lies below the first is in it."""
+    used = np.flatnonzero(counts)
+    values = np.maximum(MIDPOINTS[used] * scale, edges[0])
+    found, _ = np.histogram(values, edges, weights=counts[used])
+    shares: list[float] = (100 * found / counts.sum()).round(4).tolist()
+    return shares
+
+
+# over time, from the series
+
+
+def over_time(report: Report, phases: Sequence[Span]) -> Plot | None:
+    """Throughput, TTFT and failures of every interval, phases marked; None where there is no series."""
+    shown = [(i, t, t.series) for i, t in enumerate(report.targets) if t.series.get("sent")]
+    if not shown:
+        return None
+    tokens = any(sum(s["output_tokens"]) for _, _, s in shown)
+    latency = any(v is not None for _, _, s in shown for v in s["ttft_p50_ms"])
+    failures = any(sum(s["failed"]) for _, _, s in shown)
+    what = "output tokens/s" if tokens else "requests/s"
+    panels = [what, *(["TTFT, ms"] if latency else []), *(["failed requests"] if failures else [])]
+    traces: list[dict[str, Any]] = []
+    table: list[tuple[str, ...]] = []
+    for i, target, series in shown:
+        step = series["interval_s"]
+        busy = [n for n, row in enumerate(zip(*_columns(series), strict=True)) if any(row)]
+        at = range(busy[0], busy[-1] + 1) if busy else range(0)
+        counted = series["output_tokens" if tokens else "ok"]
+        columns = {what: [round(counted[n] / step, 2) for n in at]}
+        columns |= {p: [series[f"ttft_{p}_ms"][n] for n in at] for p in ("p50", "p99") if latency}
+        columns |= {"failed": [series["failed"][n] for n in at]} if failures else {}
+        middles = [round((n + 0.5) * step, 3) for n in at]
+        traces += _time_traces(i, label(target.name), middles, columns, panels)
+        table += [
+            (clean(target.name), f"{n * step:g}", *(_number(c[row]) for c in columns.values()))
+            for row, n in enumerate(at)
+        ]
+    heads = ("target", "from second", what, *(["TTFT p50", "p99"] if latency else []))
+    heads += ("failed",) if failures else ()
+    ends_s = max(series["interval_s"] * len(series["sent"]) for *_, series in shown)
+    marked = ", ".join(f"{p.name} {p.start_s:.3g} to {p.end_s:.3g} s" for p in phases)
+    return Plot(
+        "over-time",
+        "Over time",
+        "Requests by the second in which they were sent (TTFT) or ended (failures), tokens by when they "
+        "arrived. TTFT: p50 thick, p99 thin. "
+        + ("Shaded: outside the window, not counted in any figure above." if phases else ""),
+        f"{', '.join(panels)} over {ends_s:g} s; phases: {marked or 'not known'}.",
+        {"data": traces, "layout": _panels(panels) | _shade(phases)},
+        Grid(heads, tuple(table)),
+        160 + 170 * len(panels),
+    )
+
+
+def _columns(series: Mapping[str, Any]) -> list[list[float]]:
+    return [series[name] for name in ("sent", "ok", "failed", "output_tokens")]
+
+
+def _time_traces(
+    i: int, name: str, x: list[float], columns: Mapping[str, list[Any]], panels: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield a target's traces: one a column, in the panel it belongs to."""
+    same = {"name": name, "legendgroup": str(i), "x": x}
+    for column, values in columns.items():
+        first = column == panels[0]
+        panel = 1 if first else 2 if column in ("p50", "p99") else len(panels)
+        axis = "y" if panel == 1 else f"y{panel}"
+        said = {"p50": "TTFT p50 %{y:,.4g} ms", "p99": "TTFT p99 %{y:,.4g} ms", "failed": "%{y} failed"}
+        trace = same | {
+            "y": values,
+            "yaxis": axis,
+            "showlegend": first,
+            "hovertemplate": said.get(column, "%{y:,.4g} " + column),
+        }
+        if column == "failed":
+            yield trace | {"type": "bar", "marker": {"color": COLOURS[i % len(COLOURS)]}}
+        else:
+            yield trace | {"mode": "lines", "line": line(i) | ({"width": 1} if column == "p99" else {})}
+
+
+def _panels(names: Sequence[str]) -> dict[str, Any]:
+    """Return a layout of panels below each other over one axis of time."""
+    n = len(names)
+    layout: dict[str, Any] = {
+        "xaxis": {"title": {"text": "seconds since the start"}, "anchor": "y" if n == 1 else f"y{n}"},
+        "hovermode": "x unified",
+        "barmode": "stack",
+        "legend": {"y": 1.06},  # above the names of the phases
+    }
+    for k, name in enumerate(names):
+        domain = [1 - (k + 1) / n + (0.03 if k < n - 1 else 0), 1 - k / n - (0.03 if k else 0)]
+        axis = {"title": {"text": name}, "rangemode": "tozero", "domain": domain}
+        layout["yaxis" if k == 0 else f"yaxis{k + 1}"] = axis
+    return layout
+
+
+def _shade(phases: Sequence[Span]) -> dict[str, Any]:
+    """Return shapes and words for the phases; what is not a window is shaded."""
+    shapes = [
+        {
+            "type": "rect",
+            "layer": "below",
+            "yref": "paper",
+            "x0": span.start_s,
+            "x1": span.end_s,
+            "y0": 0,
+            "y1": 1,
+            "fillcolor": NEUTRAL,
+            "opacity": 0.18,
+            "line": {"width": 0},
+        }
+        for span in phases
+        if span.name in ("warm-up", "drain")
+    ]
+    words = [
+        {
+            "text": label(span.name),
+            "x": (span.start_s + span.end_s) / 2,
+            "y": 1,
+            "yref": "paper",
+            "yanchor": "bottom",
+            "showarrow": False,
+        }
+        for span in phases
+    ]
+    return {"shapes": shapes, "annotations": words}
+
+
+def _percent(p: float) -> str:
+    return f"{p:.6g}"
+
+
+def _number(value: float | None) -> str:
+    return NOTHING if value is None else format_number(value)
