@@ -18,7 +18,7 @@ class Sample(msgspec.Struct, kw_only=True):
     that no event carried; window_output_tokens the output that arrived inside the measurement window;
     window_done whether the request ended in it; level the plan's level it was begun in ("" where there is
     only one, whose window is meant here); last_turn whether its conversation ended with it; rule the number
-    of the route that sent it to the target `route`, and risk its workload's label; images how many
+    of the route that sent it to the target `route`, risk its label (the stage says them); images how many
     its answer brought.
     """
 
@@ -83,9 +83,6 @@ class Origin(NamedTuple):
     asked_prompt_tokens: int | None
     asked_output_tokens: int | None
     level: str = ""
-    route: str | None = None
-    rule: int | None = None
-    risk: str | None = None
 
 
 def make_sample(
@@ -101,8 +98,7 @@ def make_sample(
     epoch_ns: the run's epoch on the timeline's clock. window_ns: (start, end) of its level's window, offsets
     from the epoch; an end of None is still open. last_turn: whether its conversation ended with it.
     """
-    t = timeline
-    start, end = window_ns
+    t, (start, end) = timeline, window_ns
     chars = int(t.event_chars.sum())
     tokens = count_tokens(t, chars, start + epoch_ns, None if end is None else end + epoch_ns)
     # attribute by attribute: `dict` and `asdict` would cost more than all the rest here
@@ -110,7 +106,6 @@ def make_sample(
         seq=origin.seq,
         target=origin.target,
         task=origin.task,
-        route=origin.route,
         session=origin.session,
         turn=origin.turn,
         phase=origin.phase,
@@ -149,8 +144,6 @@ def make_sample(
         images=t.images,
         level=origin.level,
         last_turn=last_turn,
-        rule=origin.rule,
-        risk=origin.risk,
     )
 
 

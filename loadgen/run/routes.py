@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from loadgen.plan.routes import choose, prompt_tokens
 from loadgen.scenario.model import ROUTED, Route, Target
@@ -11,25 +12,39 @@ from loadgen.wire.stopwatch import Exchange
 from loadgen.workload.prompt import Conversation, Prompt
 
 
+class Taken(NamedTuple):
+    """The route that a request takes, by its number, and the label of what it says."""
+
+    rule: int
+    risk: str | None
+
+
+Way = tuple[Client, Taken | None]
+"""Whose client sends a request, and the route it takes; None: the target is the session's own."""
+
+
 class Routed:
     """The clients of the routed mix, by whose connections no target's own requests go.
 
     target: stands for them all by its name, and says whether one of them wants to be told the session.
-    unreachable: whether the latest request to end found no connection; whoever sends it says so.
     """
 
     def __init__(self, routes: Sequence[Route], clients: Sequence[Client]) -> None:
         by_name = {client.target.name: client for client in clients}
         self.target = stand_in([client.target for client in clients])
         self.clients = clients
-        self.unreachable = False
         self._routes = routes
         self._to = [by_name[route.to] for route in routes]
 
-    def choose(self, prompt: Prompt, said: Conversation) -> tuple[Client, int]:
-        """Return the client that a request goes to, and the number of the route that says so."""
+    def choose(self, prompt: Prompt, said: Conversation) -> Way:
+        """Return the client that a request goes to, and what says so."""
         number = choose(self._routes, said, prompt_tokens(prompt, said.chars_per_token))
-        return self._to[number], number
+        return self._to[number], Taken(number, said.risk)
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether the latest request to end found no connection, of one of its targets."""
+        return any(client.unreachable for client in self.clients)
 
     @property
     def live(self) -> list[tuple[Exchange, Decoding]]:

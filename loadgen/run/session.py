@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from loadgen.measure.sample import Origin, make_sample
-from loadgen.run.routes import Routed
+from loadgen.run.routes import Routed, Way
 from loadgen.run.stage import Stage
 from loadgen.wire.client import Client
 from loadgen.wire.timeline import Answer, Timeline
@@ -14,9 +14,6 @@ from loadgen.workload.prompt import Conversation, Message, Prompt, Turn
 
 MOST_TOOL_ROUNDS: Final = 8
 
-
-Way = tuple[Client, int | None]
-"""Where a request goes, and by which of the routes (None: it has but one way)."""
 
 Prepared = tuple[Prompt, Way, bytes]
 
@@ -33,10 +30,7 @@ class Gate(NamedTuple):
 
 
 class Session(NamedTuple):
-    """One session of one target (or of the routed mix): its number decides what is said.
-
-    All instants are offsets from the epoch.
-    """
+    """One session of a target or of the mix: its number decides what is said. Instants: from the epoch."""
 
     stage: Stage
     client: Client | Routed
@@ -71,22 +65,18 @@ class Session(NamedTuple):
         if ready is None:
             return await self._converse(intended_ns, gate)
         stage, (prompt, way, request) = self.stage, ready
-        client, rule = way
-        target = client.target
-        held_usd = stage.hold(target, prompt)
+        held_usd = stage.hold(way[0].target, prompt)
         if held_usd is None:
             done_ns = stage.elapsed_ns
             gate.left(done_ns)
             return done_ns
-        origin, level = self._origin(prompt, way, 0, intended_ns)
+        origin, level = self._origin(prompt, 0, intended_ns)
 
         def deliver(timeline: Timeline) -> None:
             sample = make_sample(origin, timeline, stage.epoch_ns, stage.windows_ns[level])
-            stage.ended(sample, timeline, target, prompt, held_usd)
+            stage.ended(sample, timeline, way, prompt, held_usd)
 
-        done_ns = await client.send(prompt, deliver, request) - stage.epoch_ns
-        if rule is not None:
-            self.client.unreachable = client.unreachable
+        done_ns = await way[0].send(prompt, deliver, request) - stage.epoch_ns
         gate.left(done_ns)
         return done_ns
 
@@ -126,13 +116,11 @@ class Session(NamedTuple):
         Returns the instant it ended, the answer (None: it failed, or there was no money left for it), what
         the functions return that it calls.
         """
-        stage = self.stage
-        client, rule = way = self._way(prompt)
-        target = client.target
-        held_usd = stage.hold(target, prompt)
+        stage, way = self.stage, self._way(prompt)
+        held_usd = stage.hold(way[0].target, prompt)
         if held_usd is None:
             return stage.elapsed_ns, None, []
-        origin, level = self._origin(prompt, way, number, intended_ns)
+        origin, level = self._origin(prompt, number, intended_ns)
         decoded: asyncio.Future[tuple[Answer | None, list[Message]]] = (
             asyncio.get_running_loop().create_future()
         )
@@ -143,13 +131,11 @@ class Session(NamedTuple):
             ends = answer is None or (last and not calls)
             window_ns = stage.windows_ns[level]
             sample = make_sample(origin, timeline, stage.epoch_ns, window_ns, last_turn=ends)
-            stage.ended(sample, timeline, target, prompt, held_usd)
+            stage.ended(sample, timeline, way, prompt, held_usd)
             if not decoded.done():
                 decoded.set_result((answer, calls))
 
-        done_ns = await client.send(prompt, deliver) - stage.epoch_ns
-        if rule is not None:
-            self.client.unreachable = client.unreachable
+        done_ns = await way[0].send(prompt, deliver) - stage.epoch_ns
         return done_ns, *await decoded
 
     def _way(self, prompt: Prompt) -> Way:
@@ -173,7 +159,7 @@ class Session(NamedTuple):
             image=turn.image,
         )
 
-    def _origin(self, prompt: Prompt, way: Way, turn: int, intended_ns: int) -> tuple[Origin, int]:
+    def _origin(self, prompt: Prompt, turn: int, intended_ns: int) -> tuple[Origin, int]:
         """Number a request, find its phase and level (a later turn may begin after the window)."""
         stage = self.stage
         stage.seq += 1
@@ -191,9 +177,6 @@ class Session(NamedTuple):
             prompt.asked_prompt_tokens,
             prompt.asked_output_tokens,
             levels[level].label,
-            None if way[1] is None else way[0].target.name,
-            way[1],
-            self.said.risk,
         )
         return origin, level
 

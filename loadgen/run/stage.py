@@ -7,7 +7,7 @@ from loadgen.measure.spending import cost_usd
 from loadgen.plan.plan import Plan
 from loadgen.run.pacer import Pacer
 from loadgen.run.purse import Purse
-from loadgen.run.routes import Routed
+from loadgen.run.routes import Routed, Way
 from loadgen.scenario.model import Target
 from loadgen.wire.client import Client
 from loadgen.wire.stopwatch import now_ns
@@ -106,10 +106,11 @@ class Stage:
             self._broke()
         return held_usd
 
-    def ended(
-        self, sample: Sample, timeline: Timeline, target: Target, prompt: Prompt, held_usd: float
-    ) -> None:
+    def ended(self, sample: Sample, timeline: Timeline, way: Way, prompt: Prompt, held_usd: float) -> None:
         """Record a request that has ended; held_usd: as `hold` said."""
+        target, taken = way[0].target, way[1]
+        if taken is not None:
+            sample.route, (sample.rule, sample.risk) = target.name, taken
         if target.price is not None:
             sample.cost_usd = cost_usd(target, prompt, timeline)
         if self._purse is not None:
