@@ -105,11 +105,14 @@ def _one_by_one(
     data: bytes, pos: int, before: list[bytes], after: list[bytes]
 ) -> tuple[Int64s, Int64s, str] | None:
     """Split events as `split` does; those that differ in values which nobody reads fit too."""
+    head, *before = before
+    tail, *after = after
     inner: list[bytes] = []
     ends: list[int] = []
-    while (start := _past(data, pos, before)) >= 0:
-        end = data.find(after[0], start)
-        pos = _past(data, end, after) if end >= 0 else -1
+    while data.startswith(head, pos):
+        start = _past(data, pos + len(head), before)
+        end = data.find(tail, start) if start >= 0 else -1
+        pos = _past(data, end + len(tail), after) if end >= 0 else -1
         if pos < 0:
             break
         inner.append(data[start:end])
@@ -119,14 +122,12 @@ def _one_by_one(
 
 
 def _past(data: bytes, pos: int, literals: list[bytes]) -> int:
-    """Return the offset after the literals with a value between each two; -1 when they are not there."""
-    for i, literal in enumerate(literals):
-        if i:
-            value = _VALUE.match(data, pos)
-            pos = value.end() if value is not None else -1
-        if pos < 0 or not data.startswith(literal, pos):
+    """Return the offset after the literals, each with a value before it; -1 when they are not there."""
+    for literal in literals:
+        value = _VALUE.match(data, pos)
+        if value is None or not data.startswith(literal, value.end()):
             return -1
-        pos += len(literal)
+        pos = value.end() + len(literal)
     return pos
 
 
