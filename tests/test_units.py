@@ -1,4 +1,4 @@
-"""Durations, counts and their text."""
+"""Durations, counts, money and their text."""
 
 import re
 
@@ -16,6 +16,7 @@ from loadgen.units import (
     format_duration,
     format_number,
     format_rate,
+    format_usd,
     parse_count,
     parse_duration,
     parse_rate,
@@ -222,3 +223,23 @@ def test_what_is_no_share_says_why(value: str | float, says: str) -> None:
 )
 def test_numbers_are_printed_for_people(value: float, text: str) -> None:
     assert format_number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
+        (0.0, "0.00"),
+        (5.625, "5.63"),
+        (69.14375, "69.14"),
+        (2_069.14375, "2,069.14"),
+        (0.5, "0.50"),
+        (0.0125, "0.0125"),
+        (0.000123456, "0.000123"),
+        (1e-9, "0.000000001"),
+        (0.9999, "1.00"),
+        (1.005, "1.01"),
+        (-2.345, "-2.35"),
+    ],
+)
+def test_money_is_printed_to_the_cent_or_to_three_digits(usd: float, text: str) -> None:
+    assert format_usd(usd) == text
