@@ -63,7 +63,7 @@ async def ask(client: Client, prompt: Prompt, purse: Purse) -> Timeline:
     held_usd = purse.hold(target, prompt)
     if held_usd is None:
         what = f'does not reach for the first requests to "{target.name}", before the load'
-        raise ScenarioError("budget.max_usd", what, "write more (`loadgen check` says how much)")
+        raise ScenarioError("budget.max_usd", what, "write more (`loadgen check` tells), or --no-probe")
     answered: asyncio.Future[Timeline] = asyncio.get_running_loop().create_future()
     sweeper = asyncio.ensure_future(_sweep(client))
     try:
