@@ -27,6 +27,7 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
         "",
         *_words(scenario, plan, prompts),
         *routes.preview(scenario, prompts, first_sessions(plan, prompts)),
+        *_objectives(scenario),
         "",
         *money.preview(scenario, plan, prompts),
         f"plan digest  {plan.digest[:16]}",
@@ -36,6 +37,11 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
 
 def _about(scenario: Scenario) -> list[str]:
     return [f"  {scenario.description}"] if scenario.description else []
+
+
+def _objectives(scenario: Scenario) -> Iterator[str]:
+    for i, objective in enumerate(scenario.slo.objectives):
+        yield f"{'' if i else 'objectives':<13}{objective.text}"
 
 
 def _target(target: Target) -> Iterator[str]:

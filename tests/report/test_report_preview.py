@@ -102,3 +102,8 @@ def test_tasks_and_turns_of_a_mixture(tmp_path: Path) -> None:
     assert tasks[1::2] == ["completion", "short"]
     assert abs(int(tasks[2].strip("%,")) - 75) < 5
     assert "turns            1 to 3" in text
+
+
+def test_objectives_are_told(tmp_path: Path) -> None:
+    text = said(tmp_path, "requests = 5\n[slo]\nttft.p99 = '500ms'\ngoodput = '95%'")
+    assert "objectives   ttft.p99 <= 500ms\n             goodput >= 95%\n" in text
