@@ -39,7 +39,7 @@ def test_it_says_what_it_is_for(path: Path) -> None:
     assert all(line.startswith("#") for line in head.splitlines())
     if path.stem not in STARTERS:
         assert all(word in head for word in ("# Traffic: ", "# SLO: ", "# Who decides by it: "))
-        assert scenario.slo, "has no [slo]"
+        assert scenario.slo.objectives, "has no [slo]"
     assert f"({path.name})" in (ROOT / "docs" / "scenarios.md").read_text("utf-8").replace(
         "../scenarios/", ""
     )
