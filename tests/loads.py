@@ -44,7 +44,7 @@ class Done(NamedTuple):
 def run(folder: Path, scenario: dict[str, Any], *, probe: bool = False) -> Done:
     """Carry out a scenario; its paths are relative to the folder. probe: also measure the targets' tokens."""
     path = folder / "s.toml"
-    path.write_text(tomli_w.dumps({"name": "s", **scenario}), "utf-8")
+    path.write_text(tomli_w.dumps({"name": "s", "report": {"formats": []}, **scenario}), "utf-8")
     result = carry_out(load(path, []), RunOptions(folder / "out", probe=probe))
     samples = sorted(read_samples(result.folder), key=lambda s: (s["intended_ns"], s["seq"]))
     again = load(result.folder / "scenario.toml", [])

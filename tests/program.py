@@ -31,10 +31,11 @@ def target(name: str, base_url: str | None = None, **keys: Any) -> dict[str, Any
 
 
 def write_scenario(folder: Path, *targets: Mapping[str, Any], load: Mapping[str, Any], **keys: Any) -> Path:
-    """Write s.toml and its prompts; answers are asked for with at most 4 tokens."""
+    """Write s.toml and its prompts; answers are asked for with at most 4 tokens, and no HTML is made."""
     (folder / "prompts.jsonl").write_text(PROMPTS)
     workload = {"source": "jsonl", "file": "prompts.jsonl", "output_tokens": 4}
-    tables = {"name": "s", "targets": list(targets), "workload": workload, "load": load}
+    report = {"formats": ["markdown", "csv"]}
+    tables = {"name": "s", "targets": list(targets), "workload": workload, "load": load, "report": report}
     path = folder / "s.toml"
     path.write_text(tomli_w.dumps(tables | keys), "utf-8")
     return path

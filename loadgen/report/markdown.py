@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from loadgen.report import money, objectives
+from loadgen.report.environment import environment, instrument
 from loadgen.report.figures import (
     NOTHING,
     TIMES_IN,
@@ -20,7 +21,7 @@ from loadgen.report.figures import (
     subtitle,
 )
 from loadgen.report.said import groups, levels, routes, sentences
-from loadgen.results.model import Dist, Instrument, Report, TargetReport
+from loadgen.results.model import Report, TargetReport
 from loadgen.units import format_number
 
 
@@ -108,10 +109,9 @@ def _errors(targets: Sequence[TargetReport]) -> Iterator[str]:
 
 
 def _circumstances(report: Report) -> Iterator[str]:
-    run = report.run
     yield "## Load"
     yield ""
-    yield _text(describe_load(run.load) or NOTHING)
+    yield _text(describe_load(report.run.load) or NOTHING)
     yield ""
     yield "## Targets"
     yield ""
@@ -123,41 +123,10 @@ def _circumstances(report: Report) -> Iterator[str]:
     yield ""
     yield "## Instrument"
     yield ""
-    yield from _pairs(_instrument(report.instrument))
+    yield from _pairs(instrument(report.instrument))
     yield "## Run"
     yield ""
-    yield from _pairs(
-        {
-            "loadgen": report.loadgen,
-            "digest of the plan": run.digest,
-            "wall time": f"{format_number(run.wall_s)} s",
-            "workers": run.workers,
-            **run.host,
-            **run.labels,
-        }
-    )
-
-
-def _instrument(instrument: Instrument) -> dict[str, Any]:
-    share, top = instrument.cpu_share, instrument.cpu_share_max
-    pause, memory = instrument.gc_pause_ms_max, instrument.rss_mb_max
-    return {
-        "event loop late": _lag(instrument.loop_lag_ms),
-        "requests sent late": _lag(instrument.send_lag_ms),
-        "CPU": NOTHING if share is None else f"{share:.0%} of a core",
-        "CPU, worst second": NOTHING if top is None else f"{top:.0%} of a core",
-        "garbage collections": instrument.gc_collections,
-        "longest pause": NOTHING if pause is None else f"{format_number(pause)} ms",
-        "connections at once": NOTHING if instrument.connections_max is None else instrument.connections_max,
-        "memory": NOTHING if memory is None else f"{format_number(memory)} MB",
-    }
-
-
-def _lag(dist: Dist) -> str:
-    if dist.p50 is None or dist.p99 is None or dist.max is None:
-        return NOTHING
-    p50, p99, top = (format_number(v) for v in (dist.p50, dist.p99, dist.max))
-    return f"p50 {p50} ms, p99 {p99} ms, at most {top} ms"
+    yield from _pairs(environment(report))
 
 
 def _pairs(pairs: dict[str, Any]) -> Iterator[str]:
