@@ -84,12 +84,15 @@ def _p_value(row: _Row) -> float:
 def _rows(base: Side, other: Side) -> Iterator[_Row]:
     same_model = base.model == other.model
     for metric, percents in METRICS.items():
+        if not percents:  # a share, a mean: below
+            continue
         judged = same_model or metric not in _TOKENS
         if metric == "output_chars_per_s" and same_model:
             continue
-        for percent in percents if judged else percents[:1]:
-            sides = (base.percentile(metric, percent), other.percentile(metric, percent))
-            yield _row(metric, percent, *sides, judged=judged, higher=percents == _SLOW_TAIL)
+        shown = percents if judged else percents[:1]
+        known = zip(shown, base.percentiles(metric, shown), other.percentiles(metric, shown), strict=True)
+        for percent, a, b in known:
+            yield _row(metric, percent, a, b, judged=judged, higher=percents == _SLOW_TAIL)
     yield _row("error_rate", None, base.failed(), other.failed(), judged=True, higher=False)
     costs = (base.usd_per_request(), other.usd_per_request())
     if None not in costs:
@@ -188,7 +191,7 @@ def _flags(base: Side, other: Side) -> Iterator[str]:
 
 
 def _flags_of_answers(base: Side, other: Side) -> Iterator[str]:
-    a, b = (side.percentile("output_chars", 50) for side in (base, other))
+    a, b = (side.percentiles("output_chars", (50,))[0] for side in (base, other))
     if a is not None and b is not None and a.value > 0 and abs(b.value / a.value - 1) > LENGTHS_DIFFER:
         yield (
             f"the answers differ in length ({a.value:,.0f} and {b.value:,.0f} characters at p50): end-to-end "

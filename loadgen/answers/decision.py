@@ -66,7 +66,9 @@ def _ranked(sides: Sequence[Side], metric: str, percentile: str | None) -> list[
     found = []
     for side in sides:
         known = (
-            side.usd_per_request() if percentile is None else side.percentile(metric, float(percentile[1:]))
+            side.usd_per_request()
+            if percentile is None
+            else side.percentiles(metric, (float(percentile[1:]),))[0]
         )
         if known is not None:
             found.append((known.value, side))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.answers.statistics import Estimate, mean, of_runs, quantile, share
+from loadgen.answers.statistics import Estimate, mean, of_runs, quantiles, share
 from loadgen.results.columns import Columns, read_columns
 from loadgen.results.model import Report, TargetReport
 from loadgen.results.read import SavedRun, open_run
@@ -58,17 +58,13 @@ class Side:
         """Whether there are runs enough that the run can be what is drawn."""
         return len(self.parts) >= RUNS_A_SIDE
 
-    def values(self, metric: str) -> Floats:
-        """Return a metric of all parts, one after the other."""
-        return np.concatenate([part.values(metric) for part in self.parts])
-
-    def percentile(self, metric: str, percent: float) -> Estimate | None:
-        """Estimate a percentile over the successful requests; None where the samples can't bound it."""
-        found = [quantile(part.values(metric), percent / 100) for part in self.parts]
+    def percentiles(self, metric: str, percents: Sequence[float]) -> list[Estimate | None]:
+        """Estimate percentiles over the successful requests; None where the samples can't bound one."""
+        ps = [percent / 100 for percent in percents]
         if not self.repeated:
-            return quantile(self.values(metric), percent / 100) if len(found) > 1 else found[0]
-        known = [estimate.value for estimate in found if estimate is not None]
-        return of_runs(known) if len(known) == len(found) else None
+            return quantiles(np.concatenate([part.values(metric) for part in self.parts]), ps)
+        each = zip(*(quantiles(part.values(metric), ps) for part in self.parts), strict=True)
+        return [_of_runs(found) for found in each]
 
     def failed(self) -> Estimate | None:
         """Estimate the share of requests that failed; what the run cut off is no failure."""
@@ -82,6 +78,11 @@ class Side:
 
     def _targets(self) -> list[TargetReport]:
         return [part.target for part in self.parts]
+
+
+def _of_runs(found: Sequence[Estimate | None]) -> Estimate | None:
+    known = [estimate.value for estimate in found if estimate is not None]
+    return of_runs(known) if len(known) == len(found) else None
 
 
 def sides_of_run(run: SavedRun) -> list[Side]:

@@ -23,6 +23,8 @@ LEAST_BEYOND: Final = 10  # effective samples beyond a percentile; with fewer it
 _POWER_Z: Final = NORMAL.inv_cdf(0.8)
 _SEGMENT: Final = 1 << 16
 _MOST_LAGS: Final = 2_000
+_FEWEST: Final = 8
+_MOST: Final = 1 << 17
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _GRID: Final = np.linspace(0.0, 8.0, 1601)  # two-sided p-values down to 1e-15
 
@@ -60,38 +62,55 @@ class Contrast(NamedTuple):
     standard_error: float | None
 
 
-def effective_size(values: Floats, p: float) -> float:
-    """Return how many independent samples bound quantile p as well as these do.
+def effective_sizes(values: Floats, ps: Sequence[float]) -> list[float]:
+    """Return how many independent samples bound each quantile p as well as these do.
 
     values: shape (n,), in order of time. n / tau, where tau = 1 + 2 * the sum of the autocorrelations of
     "above the quantile". These are estimated twice, and the larger tau is taken: directly, and from the
     autocorrelation of the ranks' normal scores as a Gaussian copula maps it to level p, which is less noisy
     for a tail that few samples are in. Window and bias: Sokal 1997, "Monte Carlo Methods in Statistical
-    Mechanics", section 3; Wolff 2004, "Monte Carlo errors with less errors", equation 49.
+    Mechanics", section 3; Wolff 2004, "Monte Carlo errors with less errors", equation 49. Of a long series
+    tau is that of four stretches of it.
     """
     n = len(values)
-    if n < 8:
-        return float(n)
-    ordered = np.sort(values)
+    if n < _FEWEST:
+        return [float(n)] * len(ps)
+    part = values if n <= _MOST else np.concatenate(np.array_split(values, 4 * n // _MOST)[:: n // _MOST])
+    ordered, m = np.sort(part), len(part)
     # equal values share a rank: in order of time they would look like a trend
-    ranks = (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / 2
-    scores = _normal_quantiles(ranks / n)
-    above = (values > ordered[min(n - 1, int(p * n))]).astype(np.float64)
-    taus = (_tau(_autocorrelation(scores), n, p), _tau(_autocorrelation(above), n, None))
-    return n / max(1.0, *taus)
+    ranks = (np.searchsorted(ordered, part, "left") + np.searchsorted(ordered, part, "right")) / 2
+    scores = _autocorrelation(_normal_quantiles(ranks / m))
+    sizes = []
+    for p in ps:
+        above = (part > ordered[min(m - 1, int(p * m))]).astype(np.float64)
+        sizes.append(n / max(1.0, _tau(scores, m, p), _tau(_autocorrelation(above), m, None)))
+    return sizes
 
 
-def quantile(values: Floats, p: float, size: float | None = None) -> Estimate | None:
-    """Estimate quantile p by order statistics; None when fewer than 10 effective samples lie beyond it.
+def quantiles(values: Floats, ps: Sequence[float]) -> list[Estimate | None]:
+    """Estimate quantiles by order statistics; None when fewer than 10 effective samples lie beyond one.
 
-    values: shape (n,), in order of time. size: the effective one, where it is known already. The bounds are
-    the order statistics whose ranks are the binomial's quantiles (David & Nagaraja, Order Statistics, 7.1) by
-    the Cornish-Fisher expansion, for a sample of the effective size spread over the sorted values.
+    values: shape (n,), in order of time. The bounds are the order statistics whose ranks are the binomial's
+    quantiles (David & Nagaraja, Order Statistics, 7.1) by the Cornish-Fisher expansion, for a sample of the
+    effective size spread over the sorted values.
     """
-    size = effective_size(values, p) if size is None else size
-    if size * min(p, 1 - p) < LEAST_BEYOND:
-        return None
-    ordered, n = np.sort(values), len(values)
+    n = len(values)
+    possible = [p for p in ps if n * min(p, 1 - p) >= LEAST_BEYOND]
+    sizes = dict(zip(possible, effective_sizes(values, possible), strict=True))
+    ordered = np.sort(values) if possible else values
+    return [
+        _quantile(ordered, p, sizes[p]) if sizes.get(p, 0.0) * min(p, 1 - p) >= LEAST_BEYOND else None
+        for p in ps
+    ]
+
+
+def quantile(values: Floats, p: float) -> Estimate | None:
+    """Estimate one quantile; see `quantiles`."""
+    return quantiles(values, (p,))[0]
+
+
+def _quantile(ordered: Floats, p: float, size: float) -> Estimate:
+    n = len(ordered)
     places = np.arange(n) + 0.5
 
     def bounds(z: Floats) -> tuple[Floats, Floats]:

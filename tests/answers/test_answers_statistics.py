@@ -9,7 +9,7 @@ from loadgen.answers.statistics import (
     contrast,
     detectable,
     drift,
-    effective_size,
+    effective_sizes,
     holm,
     mean,
     of_runs,
@@ -56,7 +56,7 @@ def test_an_interval_holds_the_truth(rho: float, p: float) -> None:
 )
 def test_the_effective_size_is_that_of_the_correlation(rho: float, least: float, most: float) -> None:
     values = correlated(20_000, rho, np.random.default_rng(3))
-    assert least <= effective_size(values, 0.5) / len(values) <= most
+    assert least <= effective_sizes(values, [0.5])[0] / len(values) <= most
 
 
 def test_a_tail_that_comes_in_clusters_counts_as_few_samples() -> None:
@@ -64,8 +64,8 @@ def test_a_tail_that_comes_in_clusters_counts_as_few_samples() -> None:
     values = rng.normal(100, 5, 20_000)
     for start in range(0, 20_000, 2_000):  # ten times thirty slow requests in a row: all that p99 rests on
         values[start : start + 30] += 500
-    assert effective_size(values, 0.99) < 0.2 * len(values)
-    assert effective_size(values, 0.5) > 2 * effective_size(values, 0.99)
+    assert effective_sizes(values, [0.99])[0] < 0.2 * len(values)
+    assert effective_sizes(values, [0.5])[0] > 2 * effective_sizes(values, [0.99])[0]
 
 
 @pytest.mark.parametrize(
