@@ -7,9 +7,9 @@ from loadgen.scenario.model import Target
 from loadgen.wire.kind import Endpoint, Event, Piece, error_of, error_text, name_of, read_usage, written
 from loadgen.workload.prompt import Message, Prompt
 
-_TEXT: Final = frozenset({"response.output_text.delta", "response.refusal.delta"})
+_TEXT: Final = ("response.output_text.delta", "response.refusal.delta")
 _ARGUMENTS: Final = "response.function_call_arguments.delta"
-_REASONING: Final = frozenset({"response.reasoning_text.delta", "response.reasoning_summary_text.delta"})
+_REASONING: Final = ("response.reasoning_text.delta", "response.reasoning_summary_text.delta")
 _CALL: Final = "response.output_item.added"
 
 

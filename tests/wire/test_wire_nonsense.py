@@ -3,11 +3,15 @@
 import json
 from typing import Any
 
+import numpy as np
 import orjson
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from loadgen.wire.endpoints import ENDPOINTS
 from loadgen.wire.outcome import OUTCOMES
+from loadgen.wire.sse import SseDecoder
 from loadgen.wire.timeline import Timeline
 from tests.wire.scripted import (
     BODY,
@@ -119,6 +123,67 @@ def test_any_json_in_a_stream(events: list[Any], escaped: bool, clock: Clock) ->
     texts = [json.dumps(e, ensure_ascii=escaped) for e in events]
     body = b"".join(b"data: %b\n\n" % text.encode("utf-8", "surrogatepass") for text in texts)
     check(answered(clock, head("transfer-encoding: chunked") + chunk(event({"content": "a"}) + body), []))
+
+
+KEYS = [
+    *(
+        "type",
+        "delta",
+        "item",
+        "response",
+        "error",
+        "output",
+        "status",
+        "usage",
+        "data",
+        "choices",
+        "message",
+    ),
+    *("call_id", "name", "arguments", "output_index", "content", "summary", "text", "refusal", "embedding"),
+    *(
+        "incomplete_details",
+        "reason",
+        "input_tokens",
+        "output_tokens",
+        "input_tokens_details",
+        "index",
+        "url",
+    ),
+]
+TYPES = st.sampled_from(
+    [f"response.{name}" for name in ("created", "completed", "incomplete", "failed", "output_item.added")]
+    + [f"response.{name}.delta" for name in ("output_text", "reasoning_text", "function_call_arguments")]
+    + ["error", "function_call", "message", "reasoning", "completed", "queued"]
+)
+ANY = st.recursive(
+    LEAVES | TYPES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=15,
+)
+BODIES = st.builds(
+    lambda type_, body: {"type": type_} | body, TYPES, st.dictionaries(st.sampled_from(KEYS), ANY, max_size=5)
+)
+
+
+@pytest.mark.parametrize("kind", ENDPOINTS)
+@settings(max_examples=40)
+@given(bodies=st.lists(BODIES | st.dictionaries(st.sampled_from(KEYS), ANY, max_size=5), max_size=5))
+@example(bodies=[{"type": [], "delta": "x"}, {"type": {}, "item": {"type": []}}])
+@example(bodies=[{"output": [{"type": "message", "content": [{"text": {}}]}], "status": {}}])
+def test_any_json_for_any_kind(kind: str, bodies: list[Any]) -> None:
+    texts = [json.dumps(body).encode() for body in bodies]
+    data = b"".join(b"data: %b\n\n" % text for text in texts)
+    streamed = SseDecoder(ENDPOINTS[kind], keep_answer=True)
+    streamed.feed(data, np.array([len(data)], np.int64), np.array([1], np.int64))
+    streamed.finish()
+    assert len(streamed.event_ns) == len(streamed.event_chars) <= streamed.events
+    for text in texts:
+        whole = SseDecoder(ENDPOINTS[kind], keep_answer=True)
+        whole.whole(text)
+        whole.finish()
+        assert (whole.event_chars > 0).all()
+        assert not len(whole.event_ns)
+        orjson.dumps([whole.error, whole.response_id, whole.finish_reason, whole.made])
 
 
 @given(value=VALUES, status=st.sampled_from([200, 204, 301, 400, 429, 500]))
