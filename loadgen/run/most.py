@@ -29,10 +29,10 @@ def most_usd(target: Target, prompt: Prompt) -> float:
 def usd_at_most(target: Target, prompt_tokens: int, output: int | None, *, agentic: bool) -> float:
     """Return the most for so many tokens of prompt, and tokens (or images) of output; None: no cap."""
     price = target.price
+    if price is not None and price.gpu_hour is not None:
+        return 0.0
     if price is None or output is None:
         return inf
-    if price.gpu_hour is not None:
-        return 0.0
     images = target.endpoint == "images"
     # a tier may be cheaper than the one below it, at its end
     ends = [prompt_tokens, *(t.above for t in price.tiers if t.above < prompt_tokens)]

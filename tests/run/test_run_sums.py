@@ -4,15 +4,18 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loadgen.report.files import report_again
 from tests.by_hand import kaplan_meier, percentile
 from tests.endpoint import END, HEAD, Asked, Endpoint, content, finish, raw, refusal, silence, stream, usage
 from tests.program import read_report, read_samples, reasons, run_here, target, write_scenario
 
 NAMES = ("a", "b")
+PRICE = {"input": 3.0, "output": 20.0, "cached_input": 1.0, "free_tokens": 1_000_000}
 MOST = 3.6e6  # where the histograms end: an hour in ms, or as many characters a second
 PERCENTILES = ("p1", "p5", "p10", "p50", "p75", "p90", "p95", "p99", "p99.9")
 
@@ -73,13 +76,17 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[dict[str, Any]]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sums")
     load = {"concurrency": 5, "warmup": "200ms", "duration": "1200ms", "grace": "200ms"}
     with Endpoint(Server().answer) as endpoint:
-        targets = [target(name, endpoint.base_url) for name in NAMES]
-        done = run_here(folder, write_scenario(folder, *targets, load=load))
-    return read_report(done.folder), read_samples(done.folder)
+        targets = [target(name, endpoint.base_url, price=PRICE) for name in NAMES]
+        return run_here(folder, write_scenario(folder, *targets, load=load)).folder
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> tuple[Any, list[dict[str, Any]]]:
+    return read_report(folder), read_samples(folder)
 
 
 @pytest.fixture(params=NAMES)
@@ -210,6 +217,49 @@ def test_metrics(of_target: tuple[Any, list[dict[str, Any]]], key: str) -> None:
     for name, interval in dist["ci95"].items():
         if interval is not None:
             assert interval[0] <= dist[name] <= interval[1]
+
+
+def charged(s: dict[str, Any]) -> float | None:
+    """By what the server told; of what was counted from events there is no bill."""
+    if s["token_source"] != "usage":
+        return None
+    cached = s["cached_tokens"] or 0
+    return float(3 * (s["prompt_tokens"] - cached) + cached + 20 * s["output_tokens"]) / 1e6
+
+
+def test_cost(of_target: tuple[Any, list[dict[str, Any]]]) -> None:
+    report, samples = of_target
+    for s in samples:
+        assert s["cost_usd"] == (None if charged(s) is None else pytest.approx(charged(s)))
+    paid = [s for s in samples if s["cost_usd"] is not None]
+    assert {s["outcome"] for s in paid} == {"ok", "truncated"}  # failures that told their usage are charged
+    mine = window(paid)
+    usd, window_usd = (sum(charged(s) or 0 for s in some) for some in (paid, mine))
+    tokens = sum(s["output_tokens"] for s in mine)
+    each = window_usd / len(mine)
+    month = 730 * 3600 * sum(s["window_done"] and s["outcome"] == "ok" for s in samples) / 1.2
+    per_request = sum(s["prompt_tokens"] + s["output_tokens"] for s in mine) / len(mine)
+    expected = {
+        "usd": usd,
+        "window_usd": window_usd,
+        "usd_per_request": each,
+        "usd_per_million_output_tokens": window_usd / tokens * 1e6,
+        "usd_per_thousand_good_requests": 1000 * window_usd / len(window(samples, "ok")),
+        "month_requests": month,
+        "usd_per_month": each * month * (1 - 1_000_000 / (month * per_request)),
+    }
+    assert {key: report["cost"][key] for key in expected} == pytest.approx(expected, rel=1e-6)
+    assert report["cost"]["requests_without_cost"] == len(samples) - len(paid) > 20
+    assert (report["cost"]["before_usd"], report["cost"]["usd_per_image"]) == (None, None)
+    assert report["cost"]["price_source"] == "the scenario"
+    assert report["cost"]["price"].items() >= PRICE.items()
+
+
+def test_a_killed_run_has_the_same_cost(run: tuple[Any, list[dict[str, Any]]], folder: Path) -> None:
+    (folder / "report.json").unlink()
+    report_again(folder)
+    costs = ([t["cost"] for t in report["targets"]] for report in (run[0], read_report(folder)))
+    assert next(costs) == next(costs)
 
 
 def test_every_metric_was_checked(of_target: tuple[Any, list[dict[str, Any]]]) -> None:
