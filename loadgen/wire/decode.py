@@ -11,7 +11,7 @@ from loadgen.wire.framing import Framing
 from loadgen.wire.inflate import decompressor, inflate
 from loadgen.wire.kind import Endpoint
 from loadgen.wire.outcome import outcome_of, retry_words, shorten
-from loadgen.wire.sse import MAX_BODY_BYTES, SseDecoder
+from loadgen.wire.sse import MAX_BODY_BYTES, TOO_LARGE, SseDecoder
 from loadgen.wire.stopwatch import Exchange
 from loadgen.wire.timeline import Int64s, Timeline
 
@@ -75,7 +75,10 @@ class Decoding:
             self.sse.error = self.sse.error or broken
         if self._mode == "sse":
             self.sse.feed(data, ends, stamps_ns)
-        elif len(self._body) < (MAX_BODY_BYTES if self._mode == "whole" else MAX_ERROR_BODY):
+        elif self._mode == "whole" and len(self._body) + len(data) > MAX_BODY_BYTES:
+            self.sse.error = self.sse.error or TOO_LARGE
+            self._body.clear()
+        elif self._mode == "whole" or len(self._body) < MAX_ERROR_BODY:
             self._body += data
 
     def _choose_mode(self, data: bytes) -> None:
@@ -94,7 +97,7 @@ class Decoding:
     def _timeline(self, done_ns: int) -> Timeline:
         exchange, sse = self.exchange, self.sse
         if self._mode == "whole" and exchange.failure is None and sse.error is None:
-            sse.whole(bytes(self._body))
+            sse.whole(self._body)
         sse.finish()
         self._framing.close()
         body = bytes(self._body) if self._mode == "body" else None

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 
-def loads(payload: bytes) -> Any:
+def loads(payload: bytes | bytearray) -> Any:
     """Parse JSON; what orjson refuses (lone surrogates, broken UTF-8) as leniently as SDKs do.
 
     Raises:

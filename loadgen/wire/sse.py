@@ -18,6 +18,7 @@ from loadgen.wire.timeline import NO_EVENTS, Answer, Int64s, Usage
 
 MAX_EVENT_BYTES: Final = 4 << 20
 MAX_BODY_BYTES: Final = 256 << 20
+TOO_LARGE: Final = ("bad_stream", f"the answer is larger than {MAX_BODY_BYTES >> 20} MB")
 _BLANK_LINE: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_UNUSED_TEMPLATES: Final = 8
@@ -105,7 +106,7 @@ class SseDecoder:
         if self._quote is not None:
             self.answer = self._quote.answer()
 
-    def whole(self, data: bytes) -> None:
+    def whole(self, data: bytes | bytearray) -> None:
         """Take an answer that is one JSON body, in the place of `feed`; `finish` comes after it too."""
         try:
             body = loads(data)
@@ -147,7 +148,7 @@ class SseDecoder:
         if len(self._tail) > MAX_EVENT_BYTES:
             self.error = ("bad_stream", f"an event is larger than {MAX_EVENT_BYTES >> 20} MB")
         elif self._bytes > MAX_BODY_BYTES:
-            self.error = ("bad_stream", f"the answer is larger than {MAX_BODY_BYTES >> 20} MB")
+            self.error = TOO_LARGE
 
     def _last_event(self) -> None:
         cut_short, events = _BLANK_LINE.search(self._tail) is None, self.events
