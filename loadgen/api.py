@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from loadgen import __version__
+from loadgen.answers.within import with_answers
 from loadgen.errors import OutputError
 from loadgen.measure.health import Health
 from loadgen.measure.histogram import encode
@@ -38,7 +39,7 @@ from loadgen.run.prices import price_source, priced
 from loadgen.run.probe import probe
 from loadgen.run.progress import Progress, Style
 from loadgen.run.purse import Purse
-from loadgen.run.routes import Routed, stand_in
+from loadgen.run.routes import Routed, stand_in, with_own_engines
 from loadgen.run.runner import Runner
 from loadgen.scenario.dump import plain, to_toml
 from loadgen.scenario.model import ROUTED, Scenario, Target
@@ -179,9 +180,10 @@ class _Run:
         """Probe, make the folder, run the plan, write what is to be written."""
         queue = DecodeQueue(asyncio.get_running_loop())
         asked, heads = self.asked, self.heads
-        alone, routed = (
-            [Client(t, heads[t.name], queue) for t in targets] for targets in (asked.alone, asked.routed)
-        )
+        alone = [Client(t, heads[t.name], queue) for t in asked.alone]
+        routed = [
+            Client(t, request_head(t, t.name), queue) for t in with_own_engines(asked.routed, self.simulated)
+        ]
         for client in (*alone, *routed):
             await client.open()
         if self.options.probe:
@@ -294,7 +296,6 @@ class _Run:
         self.progress.close()
         self._ended = True
         journal.finish(runner.elapsed_ns)
-        report = judge(build_report(self.state(complete=True), self.recorder))
         folder.close()
         if folder.error is not None:
             raise OutputError(
@@ -302,6 +303,8 @@ class _Run:
                 f"could not be written to the end: {folder.error.strerror}",
                 "what was written is kept; make room and run again, or read it with `loadgen report`",
             )
+        report = with_answers(build_report(self.state(complete=True), self.recorder), folder.path)
+        report = judge(report)
         write_reports(folder.path, report, self.scenario.report.formats)
         return RunResult(report, folder.path, exit_code(report))
 

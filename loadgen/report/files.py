@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from loadgen.answers.within import with_answers
 from loadgen.report.csv import to_csv
 from loadgen.report.markdown import to_markdown
 from loadgen.results.folder import write_file, write_report
@@ -47,7 +48,7 @@ def report_again(path: Path) -> SavedRun:
     """
     run = open_run(path)
     if run.rebuilt:
-        run = replace(run, report=judge(run.report))
+        run = replace(run, report=judge(with_answers(run.report, run.folder)))
         write_report(run.folder, run.report)
     _write_for_people(run.folder, run.report, FORMATS)
     return run

@@ -29,7 +29,8 @@ class WithFailures(msgspec.Struct, frozen=True):
 class Dist(msgspec.Struct, frozen=True, omit_defaults=False):
     """One metric's distribution over the successful requests of the window, in the unit of its key.
 
-    ci95 holds the 95 % interval of p50, p90 and p99, None where the sample can't bound the percentile.
+    ci95 holds the 95 % interval of p50, p90 and p99, None where the sample can't bound the percentile;
+    effective: as how many independent values the correlated ones count, where that was estimated.
     A metric without values has count 0 and None everywhere.
     """
 
@@ -48,6 +49,7 @@ class Dist(msgspec.Struct, frozen=True, omit_defaults=False):
     p99: float | None = None
     p999: float | None = msgspec.field(default=None, name="p99.9")
     ci95: dict[str, Interval | None] = {}
+    effective: dict[str, int] = {}
     with_failures: WithFailures | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -138,7 +140,7 @@ class RoutesReport(msgspec.Struct, frozen=True):
 
 
 class GroupReport(msgspec.Struct, frozen=True):
-    """The window's requests of one task ("task"), turn ("turn": "first", "later") or target of routes ("route").
+    """The window's requests of one task ("task"), turn ("first", "later") or target of routes ("route").
 
     metrics: ttft_ms, tpot_ms and e2e_ms.
     """
@@ -191,6 +193,18 @@ class ObjectiveReport(msgspec.Struct, frozen=True):
     note: str = ""
 
 
+class Drift(msgspec.Struct, frozen=True):
+    """The median TTFT of the window's second half over that of its first, with its 95 % interval.
+
+    unsettled_s: how much of the window's beginning is not of the steady state (MSER-5).
+    """
+
+    ratio: float
+    ci95: Interval
+    p_value: float
+    unsettled_s: float
+
+
 class TargetReport(msgspec.Struct, frozen=True):
     """One target, at one level of the load where there are several (then its name ends in " @ " and level).
 
@@ -220,15 +234,16 @@ class TargetReport(msgspec.Struct, frozen=True):
     groups: tuple[GroupReport, ...] = ()
     sessions: Sessions | None = None
     routes: RoutesReport | None = None
+    drift: Drift | None = None
 
 
-class Comparison(msgspec.Struct, frozen=True, omit_defaults=True):
+class Comparison(msgspec.Struct, frozen=True):
     """One figure of two sides; difference = other - base, with its 95 % interval.
 
     metric: a key of `metrics`, "error_rate" or "usd_per_request". percentile: such as "p99"; None of a share
     or a mean. verdict: "better" and "worse" are the other's and hold after the correction (p_value) for all
-    that is told at once; "no difference shown"; "not bounded": too few samples; "no verdict": the two can't be
-    compared by it. could_have_shown: the smallest change (0.1: 10 %) that would have been shown in four of
+    that is told at once; "no difference shown"; "not bounded": too few samples; "no verdict": the two can't
+    be compared by it. could_have_shown: the smallest change (0.1: 10 %) that would have been shown in four of
     five such comparisons.
     """
 
