@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from loadgen.measure.metrics import ALL_METRICS
 from loadgen.measure.objective import bounds, is_good
 from loadgen.measure.recorder import LevelWindow, Recorder
 from loadgen.measure.sample import Sample
 from loadgen.scenario.lengths import Duration
-from loadgen.scenario.slo import Slo
+from loadgen.scenario.slo import SHARES, Slo
 
 MS = 1_000_000
 
@@ -16,11 +17,27 @@ MS = 1_000_000
 def sample(**keys: Any) -> Sample:
     """TTFT 20 ms; 10 tokens, the nine after the first in 90 ms: TPOT 10 ms, 100 tokens/s; e2e 115 ms."""
     defaults: dict[str, Any] = {
-        "seq": 1, "target": "a", "task": "t", "session": 0, "turn": 0, "phase": "measure", "worker": 0,
-        "outcome": "ok", "intended_ns": 0, "sent_ns": 5 * MS, "first_token_ns": 25 * MS,
-        "first_answer_ns": 25 * MS, "last_token_ns": 115 * MS, "done_ns": 120 * MS, "output_tokens": 10,
-        "output_chars": 40, "first_event_tokens": 1.0, "first_event_chars": 4, "window_done": True,
-        "output_events": 10, "longest_gap_ns": 12 * MS,
+        "seq": 1,
+        "target": "a",
+        "task": "t",
+        "session": 0,
+        "turn": 0,
+        "phase": "measure",
+        "worker": 0,
+        "outcome": "ok",
+        "intended_ns": 0,
+        "sent_ns": 5 * MS,
+        "first_token_ns": 25 * MS,
+        "first_answer_ns": 25 * MS,
+        "last_token_ns": 115 * MS,
+        "done_ns": 120 * MS,
+        "output_tokens": 10,
+        "output_chars": 40,
+        "first_event_tokens": 1.0,
+        "first_event_chars": 4,
+        "window_done": True,
+        "output_events": 10,
+        "longest_gap_ns": 12 * MS,
     }
     return Sample(**defaults | keys)
 
@@ -74,3 +91,7 @@ def test_good_ones_are_counted_where_they_end_and_where_they_begin() -> None:
     first, second = recorder.at_levels("a")
     assert (first.good, first.window_good, first.window_ok) == (1, 1, 2)
     assert (second.good, second.window_good, second.window_ok) == (0, 1, 1)
+
+
+def test_every_key_of_slo_is_a_metric_or_a_share() -> None:
+    assert set(Slo.__struct_fields__) <= {m.name for m in ALL_METRICS} | set(SHARES)
