@@ -1,8 +1,10 @@
 """The routed mix: what stands in the place of a client where each request has a target of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from itertools import chain
 from typing import NamedTuple
+
+import msgspec
 
 from loadgen.plan.routes import choose, prompt_tokens
 from loadgen.scenario.model import ROUTED, Route, Target
@@ -70,6 +72,12 @@ class Routed:
         """Close every idle connection."""
         for client in self.clients:
             client.close()
+
+
+def with_own_engines(targets: Sequence[Target], simulated: Container[str]) -> list[Target]:
+    """Return the mix's targets; of the simulated ones each has another engine than the target alone."""
+    own = {"engine": ROUTED}
+    return [msgspec.structs.replace(t, query=t.query | own) if t.name in simulated else t for t in targets]
 
 
 def stand_in(targets: Sequence[Target]) -> Target:

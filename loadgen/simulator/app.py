@@ -65,7 +65,7 @@ class Simulator:
         self._log = log
         self._tasks = tasks
         self._corpus = Corpus(seed)
-        self._drivers: dict[str, EngineDriver] = {}
+        self._drivers: dict[tuple[str, str], EngineDriver] = {}
         self._running: list[asyncio.Task[None]] = []
         self._started_s = int(time.time())
         self._ids = itertools.count(1)
@@ -138,12 +138,13 @@ class Simulator:
         self._check_model(model)
         return _json(msgspec.json.encode(self._model(model)))
 
-    def _driver(self, model: str) -> EngineDriver:
-        driver = self._drivers.get(model)
+    def _driver(self, model: str, name: str) -> EngineDriver:
+        """Return a model's engine; name: of one of several, alike, that the URL's `engine` tells apart."""
+        driver = self._drivers.get((model, name))
         if driver is None:
             digest = hashlib.blake2b(f"{self._seed}/{model}".encode(), digest_size=8).digest()
             driver = EngineDriver(Engine(profile(model).engine, int.from_bytes(digest)))
-            self._drivers[model] = driver
+            self._drivers[model, name] = driver
             self._running.append(self._tasks.create_task(driver.run(), name=f"engine of {model}"))
         return driver
 
@@ -183,7 +184,7 @@ class Simulator:
             raise ApiError(400, "A streamed answer needs HTTP/1.1.", param="stream")
         self._check_model(ask.model)
         answer = self._answer(ask, profile(ask.model), received_ns)
-        driver = self._driver(ask.model)
+        driver = self._driver(ask.model, request.query.get("engine", ""))
         try:
             if ask.stream and ask.streamed:
                 pieces = ask.streamed(answer, self._corpus)

@@ -224,3 +224,14 @@ def test_simulated_targets_and_the_price_of_each_route(tmp_path: Path) -> None:
         of_rule[s["rule"]] = of_rule.get(s["rule"], 0.0) + s["cost_usd"]
     told = {i: r["usd"] for i, r in enumerate(mix["routes"]["routes"]) if r["usd"] is not None}
     assert told == pytest.approx(of_rule)
+    assert mix["cost"]["usd"] == pytest.approx(sum(of_rule.values()))
+    assert mix["cost"]["price"] is None
+
+
+def test_on_the_simulator_the_mix_has_engines_of_its_own(tmp_path: Path) -> None:
+    """The same words unmarked: from an engine in common the later of the two would be served from its cache."""
+    words = {"source": "synthetic", "prompt_tokens": 300, "output_tokens": 2, "salt": False}
+    scenario = {"targets": [target("gpt-5.4-mini")], "workload": words, "routes": [{"to": "gpt-5.4-mini"}]}
+    done = run(tmp_path, scenario | {"load": {"concurrency": 2, "requests": 6}})
+    assert len(done.of("routed")) == len(done.of("gpt-5.4-mini")) == 6
+    assert {s["cached_tokens"] for s in done.samples} == {0}
