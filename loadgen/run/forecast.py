@@ -91,8 +91,9 @@ def most_sessions(plan: Plan, prompts: int | None) -> int | None:
 
 
 def _missing(target: Target) -> str:
-    if target.price is None:
+    if usd_at_most(target, 1, 0 if target.endpoint == "embeddings" else 1, agentic=False) == inf:
         return UNKNOWN
+    assert target.price is not None  # noqa: S101  # what it would cost is known
     # nobody is asked to pay what the simulator makes
     return _AT_LEAST if target.price.at_least and target.base_url else ""
 
