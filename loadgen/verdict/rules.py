@@ -25,6 +25,7 @@ FAILED_SUSPECT: Final = 0.05
 OFF_PLAN: Final = 0.01  # the share of arrivals that may be delivered more than 1 ms after their planned time
 RATE_OFF: Final = 0.005
 FALSE_ALARM: Final = 0.001
+DRIFT: Final = 0.1  # how far the medians of a window's halves may be apart, with 95 % confidence
 SHORTEST_S: Final = 1.0  # of a shorter run half a percent is within a stall of 5 ms
 
 
@@ -168,6 +169,23 @@ def _few(report: Report) -> Iterator[str]:
             yield f"{target.name}: {what}: measure at least {FEW}, for p99 at least 368"
 
 
+def _drift(report: Report) -> Iterator[str]:
+    """Raised by less than chance: the whole interval lies beyond the bound, at a level for all targets."""
+    for target in report.targets:
+        moved = target.drift
+        if moved is None or moved.p_value > FALSE_ALARM / len(report.targets):
+            continue
+        low, high = moved.ci95
+        if not (low > 1 + DRIFT or high < 1 / (1 + DRIFT)):
+            continue
+        by = f"{100 * abs(moved.ratio - 1):.0f} % {'above' if moved.ratio > 1 else 'below'}"
+        what = f"TTFT of the window's second half is {by} that of its first, at the median"
+        remedy = "the endpoint had not settled: a longer warmup and window, or a lower load"
+        if moved.unsettled_s and moved.ratio < 1:
+            remedy = f"its first {moved.unsettled_s:g} s were still warming up: a longer warmup"
+        yield f"{target.name}: {what}: {remedy}"
+
+
 def _client_errors(report: Report) -> Iterator[str]:
     for target in report.targets:
         if failed := target.requests.outcomes.get("client_error", 0):
@@ -202,6 +220,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("cut off", "suspect", _cut_off),
     Rule("short window", "suspect", _short_window),
     Rule("few samples", "suspect", _few),
+    Rule("drift", "suspect", _drift),
     Rule("token sources", "suspect", _mixed_tokens),
     Rule("unfinished", "suspect", _unfinished),
 )

@@ -10,6 +10,7 @@ import pytest
 from loadgen.results.model import (
     FORMAT,
     Dist,
+    Drift,
     Instrument,
     Rates,
     Report,
@@ -60,6 +61,10 @@ def target(
         },
         series={},
     )
+
+
+def moved(ratio: float, ci95: tuple[float, float], p_value: float, unsettled_s: float = 0.0) -> TargetReport:
+    return msgspec.structs.replace(target(), drift=Drift(ratio, ci95, p_value, unsettled_s))
 
 
 def report(
@@ -118,6 +123,8 @@ SILENT = {
     "a burst has no rate": report(arrivals=arrivals(rate_planned_per_s=None, rate_delivered_per_s=None)),
     "the cap dropped some": report(arrivals=arrivals(sent=900, dropped=100, rate_delivered_per_s=45.0)),
     "the cap made them wait": report(target(send_lag_ms=900.0), arrivals=arrivals(delayed=500)),
+    "drift that may be chance": report(moved(1.4, (1.11, 1.7), 0.01)),
+    "drift of less than a tenth": report(moved(1.12, (1.09, 1.15), 1e-9)),
     "tokens all from events": report(target(sources={"events": GOOD})),
 }
 
@@ -193,6 +200,28 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
             (
                 "a: 101 of 301 requests still ran at the end of the grace time and were cut off, the "
                 "slow ones first: a longer grace, or a lower load"
+            )
+        ],
+    ),
+    "slower and slower": (
+        "drift",
+        report(moved(1.31, (1.2, 1.4), 1e-9)),
+        "suspect",
+        [
+            (
+                "a: TTFT of the window's second half is 31 % above that of its first, at the median: "
+                "the endpoint had not settled: a longer warmup and window, or a lower load"
+            )
+        ],
+    ),
+    "still warming up": (
+        "drift",
+        report(moved(0.7, (0.6, 0.8), 1e-9, 3.5)),
+        "suspect",
+        [
+            (
+                "a: TTFT of the window's second half is 30 % below that of its first, at the median: "
+                "its first 3.5 s were still warming up: a longer warmup"
             )
         ],
     ),
