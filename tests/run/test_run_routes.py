@@ -229,7 +229,7 @@ def test_simulated_targets_and_the_price_of_each_route(tmp_path: Path) -> None:
 
 
 def test_on_the_simulator_the_mix_has_engines_of_its_own(tmp_path: Path) -> None:
-    """The same words unmarked: from an engine in common the later of the two would be served from its cache."""
+    """The same words unmarked: an engine in common would serve the later of the two from its cache."""
     words = {"source": "synthetic", "prompt_tokens": 300, "output_tokens": 2, "salt": False}
     scenario = {"targets": [target("gpt-5.4-mini")], "workload": words, "routes": [{"to": "gpt-5.4-mini"}]}
     done = run(tmp_path, scenario | {"load": {"concurrency": 2, "requests": 6}})
