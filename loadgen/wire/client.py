@@ -31,12 +31,10 @@ class Client:
         self.head = head
         self.live: dict[Exchange, Decoding] = {}
         self.unreachable = False  # whether the latest request to end found no connection
-        endpoint, self._limits = ENDPOINTS[target.endpoint], target.timeouts
-        if not (target.stream and endpoint.streams):  # the whole answer comes at once, so only total applies
-            endpoint = endpoint._replace(streams=False)
-            total_ns = self._limits.total_ns
+        self._endpoint, self._limits = ENDPOINTS[target.endpoint], target.timeouts
+        if not (target.stream and self._endpoint.streams):  # the answer comes at once, so only total applies
+            self._endpoint, total_ns = self._endpoint._replace(streams=False), self._limits.total_ns
             self._limits = replace(self._limits, first_token_ns=total_ns, between_tokens_ns=total_ns)
-        self._endpoint = endpoint
         self._queue = queue
         self._pool = Pool(target, head, queue.reader)
 
@@ -68,15 +66,7 @@ class Client:
         if request is None:
             request = self.request(prompt)
         exchange = Exchange(self._queue.loop.create_future(), self._queue.wake)
-        decoding = Decoding(
-            exchange,
-            self._endpoint,
-            self._limits,
-            self.head.redact,
-            deliver,
-            keep_answer=prompt.keep_answer,
-            asked=len(prompt.inputs) or 1,
-        )
+        decoding = Decoding(exchange, self._endpoint, self._limits, self.head.redact, deliver, prompt=prompt)
         exchange.on_pending = lambda: self._queue.add(decoding)
         self.live[exchange] = decoding
         try:

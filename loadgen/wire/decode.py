@@ -4,18 +4,17 @@ A stream is decoded when it ends, when 64 KB of it are pending, and when a time-
 """
 
 from collections.abc import Callable
-from typing import Final
 
 from loadgen.scenario.model import Timeouts
+from loadgen.wire.body import keep, mode_of, read_whole
 from loadgen.wire.framing import Framing
 from loadgen.wire.inflate import decompressor, inflate
 from loadgen.wire.kind import Endpoint
 from loadgen.wire.outcome import outcome_of, retry_words, shorten
-from loadgen.wire.sse import MAX_BODY_BYTES, TOO_LARGE, SseDecoder
+from loadgen.wire.sse import SseDecoder
 from loadgen.wire.stopwatch import Exchange
 from loadgen.wire.timeline import Int64s, Timeline
-
-MAX_ERROR_BODY: Final = 64 << 10
+from loadgen.workload.prompt import Prompt
 
 
 class Decoding:
@@ -29,18 +28,16 @@ class Decoding:
         redact: Callable[[str], str],
         deliver: Callable[[Timeline], None],
         *,
-        keep_answer: bool = False,
-        asked: int = 1,
+        prompt: Prompt,
     ) -> None:
         self.exchange = exchange
-        self.sse = SseDecoder(endpoint, keep_answer=keep_answer)
+        self.sse = SseDecoder(endpoint, keep_answer=prompt.keep_answer)
         self.queued = False
         self._framing = Framing()
         self._body = bytearray()
         self._inflate: Callable[[bytes], bytes] | None = None
         self._mode = ""
-        self._whole = not endpoint.streams
-        self._asked = asked
+        self._asked = len(prompt.inputs) or 1
         self._timeouts = timeouts
         self._redact = redact
         self._deliver = deliver
@@ -69,38 +66,24 @@ class Decoding:
         if not data:  # perhaps not even the headers are complete
             return
         if not self._mode:
-            self._choose_mode(data)
+            self._mode = mode_of(self.exchange, data, streams=self.sse.endpoint.streams)
+            if self.exchange.content_encoding not in (b"", b"identity"):
+                self._inflate, self.sse.error = decompressor(self.exchange.content_encoding)
         if self._inflate is not None:
             data, ends, broken = inflate(self._inflate, data, ends)
             self.sse.error = self.sse.error or broken
         if self._mode == "sse":
             self.sse.feed(data, ends, stamps_ns)
-        elif self._mode == "whole" and len(self._body) + len(data) > MAX_BODY_BYTES:
-            self.sse.error = self.sse.error or TOO_LARGE
-            self._body.clear()
-        elif self._mode == "whole" or len(self._body) < MAX_ERROR_BODY:
-            self._body += data
-
-    def _choose_mode(self, data: bytes) -> None:
-        exchange = self.exchange
-        if exchange.content_encoding not in (b"", b"identity"):
-            self._inflate, self.sse.error = decompressor(exchange.content_encoding)
-        if exchange.status is None or exchange.status >= 300:
-            self._mode = "body"
-        elif self._whole:
-            self._mode = "whole"
-        else:  # no line of an event stream begins like HTML or JSON, whatever the header says
-            other = data[:64].lstrip()[:1] in (b"<", b"{")
-            is_json = exchange.content_type.startswith(b"application/json")
-            self._mode = "body" if other or is_json else "sse"
+        else:
+            self.sse.error = self.sse.error or keep(self._body, data, self._mode)
 
     def _timeline(self, done_ns: int) -> Timeline:
         exchange, sse = self.exchange, self.sse
         if self._mode == "whole" and exchange.failure is None and sse.error is None:
-            sse.whole(self._body)
+            read_whole(self._body, sse)
         sse.finish()
         self._framing.close()
-        body = bytes(self._body) if self._mode == "body" else None
+        body = bytes(self._body) if self._mode == "other" else None
         outcome, error = outcome_of(exchange, sse, body, self._timeouts, self._asked)
         if error is not None:
             error = shorten(self._redact(error))

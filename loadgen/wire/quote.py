@@ -1,6 +1,6 @@
 """The answer as a later turn quotes it, put together while its stream is decoded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loadgen.wire.timeline import Answer
@@ -18,6 +18,12 @@ class Quote:
         self._texts: list[str] = []
         self._calls: list[dict[str, Any]] = []
         self._open: dict[int | None, dict[str, Any]] = {}  # the call that pieces of an index belong to
+
+    def add(self, text: str, calls: Sequence[Mapping[str, Any]]) -> None:
+        """Take what one event brings."""
+        self._texts.append(text)
+        for call in calls:
+            self.add_call(call)
 
     def add_text(self, text: str) -> None:
         """Take text that follows what came before."""

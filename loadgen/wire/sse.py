@@ -22,7 +22,6 @@ TOO_LARGE: Final = ("bad_stream", f"the answer is larger than {MAX_BODY_BYTES >>
 _BLANK_LINE: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_UNUSED_TEMPLATES: Final = 8
-_MAX_WORDS: Final = 4 << 10  # of a body that can't be read; cut to what is shown once secrets are out
 
 
 class SseDecoder:
@@ -31,8 +30,7 @@ class SseDecoder:
     After `finish()`: `event_ns`, `event_chars` (one entry for every output-bearing event),
     `first_answer_ns`, `events` (all, with output or without), and the fields of the pieces seen.
     `error` is (outcome, text) once the stream is known to be bad. keep_answer: `answer` is what was said.
-    Of an answer that was one body (`whole`), there is one entry in `event_chars` and no instant, and `made`
-    says how many images or vectors it brought.
+    Of an answer that was one body (see `wire.body`): made is how many images or vectors it brought.
     """
 
     def __init__(self, endpoint: Endpoint, *, keep_answer: bool = False) -> None:
@@ -42,7 +40,7 @@ class SseDecoder:
         self._bytes = 0
         self._template: Template | None = None
         self._unused_templates = 0
-        self._quote = Quote() if keep_answer else None
+        self.quote = Quote() if keep_answer else None
         self._quotes_template = False  # whether the template's texts belong to the answer that is kept
         self._ends: list[Int64s] = []
         self._chars: list[Int64s] = []
@@ -103,44 +101,8 @@ class SseDecoder:
             self.event_chars = np.concatenate([s[1] for s in self._slices])
         if self._first_answer is not None:
             self.first_answer_ns = int(self.event_ns[self._first_answer])
-        if self._quote is not None:
-            self.answer = self._quote.answer()
-
-    def whole(self, data: bytes | bytearray) -> None:
-        """Take an answer that is one JSON body, in the place of `feed`; `finish` comes after it too."""
-        try:
-            body = loads(data)
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            words = data[:_MAX_WORDS].decode("utf-8", "replace")
-            if data.lstrip().startswith(b"{") and not data.rstrip().endswith(b"}"):
-                self.error = ("truncated", "the answer ends in the middle of its JSON")
-            else:
-                self.error = ("bad_stream", f"the answer is not a JSON object: {words}")
-            return
-        endpoint = self.endpoint
-        chars = 0
-        for event in endpoint.whole(body):
-            piece = endpoint.read(event)
-            if piece.error is not None:
-                self.error = ("error_in_stream", piece.error)
-                return
-            self.response_id = self.response_id or piece.response_id
-            self.finish_reason = piece.finish or self.finish_reason
-            self.usage = piece.usage or self.usage
-            self.reasoning_events += bool(piece.reasoning)
-            chars += len(piece.answer) + len(piece.reasoning)
-            if self._quote is not None:
-                self._keep(event, self._quote)
-        if chars:
-            self.event_chars = np.array([chars], np.int64)
-        if endpoint.entry:
-            entries = body.get("data")
-            self.made = sum(
-                isinstance(entry, dict) and any(entry.get(key) for key in endpoint.entry)
-                for entry in (entries if isinstance(entries, list) else ())
-            )
+        if self.quote is not None:
+            self.answer = self.quote.answer()
 
     def _check_size(self) -> None:
         if self.error is not None:
@@ -190,8 +152,8 @@ class SseDecoder:
             self._template = None
             return pos
         ends, chars, text = found
-        if self._quote is not None and self._quotes_template:
-            self._quote.add_text(text)
+        if self.quote is not None and self._quotes_template:
+            self.quote.add_text(text)
         self._unused_templates = 0
         self.events += len(ends)
         pos = int(ends[-1])
@@ -241,7 +203,7 @@ class SseDecoder:
         self.response_id = self.response_id or piece.response_id
         self.finish_reason = piece.finish or self.finish_reason
         self.usage = piece.usage or self.usage
-        quoted: str | None = "" if self._quote is None else self._keep(body, self._quote)
+        quoted: str | None = "" if self.quote is None else self._keep(body, self.quote)
         if chars := len(piece.answer) + len(piece.reasoning):
             if not self._outputs and piece.usage is not None:
                 self.first_event_tokens = piece.usage.output_tokens
@@ -254,9 +216,7 @@ class SseDecoder:
     def _keep(self, body: Mapping[str, Any], quote: Quote) -> str | None:
         """Keep what an event adds to the answer; return its text, None where it adds to a tool call."""
         text, calls = self.endpoint.quote(body)
-        quote.add_text(text)
-        for call in calls:
-            quote.add_call(call)
+        quote.add(text, calls)
         return None if calls else text
 
     def _make_template(self, raw: bytes, piece: Piece) -> None:

@@ -22,12 +22,7 @@ now_ns: Final = time.perf_counter_ns
 PENDING_READS: Final = 256
 PENDING_BYTES: Final = 64 << 10
 MAX_HEADER_BYTES: Final = 128 << 10
-_KEPT: Final = frozenset(
-    {
-        *(b"content-type", b"content-encoding", b"content-length", b"transfer-encoding"),
-        *(b"retry-after", b"llm_provider-retry-after"),  # the second as LiteLLM hands on a provider's
-    }
-)
+_RETRY: Final = (b"retry-after", b"llm_provider-retry-after")  # the second is a provider's, through LiteLLM
 
 
 class Exchange:
@@ -150,8 +145,6 @@ class Exchange:
         if self.answered:  # a trailer decides nothing any more
             return
         name = name.lower()
-        if name not in _KEPT:
-            return
         if name == b"content-type":
             self.content_type = value.lower()
         elif name == b"content-encoding":
@@ -160,7 +153,7 @@ class Exchange:
             self.framed = True
         elif name == b"transfer-encoding" and b"chunked" in value.lower():
             self.framed = self.chunked = True
-        elif name == b"retry-after" or not self.retry_after:
+        elif name in _RETRY and (name == _RETRY[0] or not self.retry_after):
             self.retry_after = value
 
     def on_headers_complete(self) -> None:

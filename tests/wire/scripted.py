@@ -11,6 +11,7 @@ from loadgen.wire.decode import Decoding
 from loadgen.wire.endpoints import ENDPOINTS
 from loadgen.wire.stopwatch import Connection, Exchange
 from loadgen.wire.timeline import Timeline
+from loadgen.workload.prompt import Prompt
 
 CHAT = ENDPOINTS["chat"]
 SENT = 500  # what the clock says when the request is sent
@@ -131,7 +132,10 @@ class Play:
     def start(self) -> None:
         self.exchange = Exchange(None, self.woken.append)  # type: ignore[arg-type]  # nobody waits here
         self.exchange.on_pending = self.count
-        self.decoding = Decoding(self.exchange, CHAT, self.timeouts, str, self.timelines.append)
+        prompt = Prompt(messages=[], task="t")
+        self.decoding = Decoding(
+            self.exchange, CHAT, self.timeouts, str, self.timelines.append, prompt=prompt
+        )
         self.clock.now = SENT
         self.connection.start(self.exchange, b"POST ...")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loadgen.wire.decode import MAX_ERROR_BODY
+from loadgen.wire.body import MAX_ERROR_BODY
 from loadgen.wire.stopwatch import PENDING_BYTES, PENDING_READS
 from tests.wire.scripted import (
     BODY,

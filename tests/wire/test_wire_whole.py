@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from loadgen.wire import decode
+from loadgen.wire import body
 from loadgen.wire.timeline import Answer, Usage
 from loadgen.workload.prompt import Prompt
 from tests.wire.rawserver import RawServer, Script, Step, answer, calling, timeouts_ms
@@ -214,10 +214,10 @@ async def test_images_of_many_megabytes() -> None:
 
 
 async def test_a_body_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "MAX_BODY_BYTES", 1 << 20)
-    body = json.dumps({"data": [{"b64_json": "A" * (3 << 20)}]})
+    monkeypatch.setattr(body, "MAX_BODY_BYTES", 1 << 20)
+    large = json.dumps({"data": [{"b64_json": "A" * (3 << 20)}]})
     async with (
-        RawServer([Step.REQUEST, answer(body), Step.HOLD]) as server,
+        RawServer([Step.REQUEST, answer(large), Step.HOLD]) as server,
         calling(server.base_url, endpoint="images") as caller,
     ):
         t = await caller.send()

@@ -1,0 +1,76 @@
+"""Answers that are no event stream: one JSON body, or what came instead of an answer."""
+
+from typing import Final
+
+import numpy as np
+
+from loadgen.wire.event import loads
+from loadgen.wire.sse import MAX_BODY_BYTES, TOO_LARGE, SseDecoder
+from loadgen.wire.stopwatch import Exchange
+
+MAX_ERROR_BODY: Final = 64 << 10
+_MAX_WORDS: Final = 4 << 10  # of a body that can't be read; cut to what is shown once secrets are out
+
+
+def mode_of(exchange: Exchange, data: bytes, *, streams: bool) -> str:
+    """Say what an answer is read as: "sse", "whole" (one JSON body) or "other".
+
+    data: how the body begins. streams: whether an event stream was asked for.
+    """
+    if exchange.status is None or exchange.status >= 300:
+        return "other"
+    if not streams:
+        return "whole"
+    # no line of an event stream begins like HTML or JSON, whatever the header says
+    is_other = data[:64].lstrip()[:1] in (b"<", b"{") or exchange.content_type.startswith(b"application/json")
+    return "other" if is_other else "sse"
+
+
+def keep(body: bytearray, data: bytes, mode: str) -> tuple[str, str] | None:
+    """Keep what comes of a body; return outcome and error once it is too large."""
+    if mode == "whole" and len(body) + len(data) > MAX_BODY_BYTES:
+        body.clear()
+        return TOO_LARGE
+    if mode == "whole" or len(body) < MAX_ERROR_BODY:
+        body += data
+    return None
+
+
+def read_whole(data: bytearray, into: SseDecoder) -> None:
+    """Read an answer that is one JSON body; `into.finish` comes after it, as after a stream.
+
+    It has no instants, and one entry in `event_chars`: all of its text.
+    """
+    try:
+        body = loads(data)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        if data.lstrip().startswith(b"{") and not data.rstrip().endswith(b"}"):
+            into.error = ("truncated", "the answer ends in the middle of its JSON")
+        else:
+            words = data[:_MAX_WORDS].decode("utf-8", "replace")
+            into.error = ("bad_stream", f"the answer is not a JSON object: {words}")
+        return
+    endpoint = into.endpoint
+    chars = 0
+    for event in endpoint.whole(body):
+        piece = endpoint.read(event)
+        if piece.error is not None:
+            into.error = ("error_in_stream", piece.error)
+            return
+        into.response_id = into.response_id or piece.response_id
+        into.finish_reason = piece.finish or into.finish_reason
+        into.usage = piece.usage or into.usage
+        into.reasoning_events += bool(piece.reasoning)
+        chars += len(piece.answer) + len(piece.reasoning)
+        if into.quote is not None:
+            into.quote.add(*endpoint.quote(event))
+    if chars:
+        into.event_chars = np.array([chars], np.int64)
+    if endpoint.entry:
+        entries = body.get("data")
+        into.made = sum(
+            isinstance(entry, dict) and any(entry.get(key) for key in endpoint.entry)
+            for entry in (entries if isinstance(entries, list) else ())
+        )
