@@ -50,10 +50,6 @@ def check_routes(v: dict[str, Any], at: Key, r: Reading) -> None:
         if route.to not in names:
             what = "is the name of no target"
             r.wrong_value((*at, "routes", i, "to"), route.to, what, nearest(route.to, names))
-    kinds = sorted({target.endpoint for target in targets if target.name in led_to})
-    if len(kinds) > 1 and kinds != ["chat", "responses"]:
-        what = f"lead to endpoints that take different words ({', '.join(kinds)})"
-        r.wrong((*at, "routes"), what, "a session's words are made once: send it to endpoints of one kind")
     workloads: tuple[Workload, ...] | None = v.get("workloads")
     if routes and workloads is not None:
         _check_requests(routes, {t.name: t for t in targets}, _requests(workloads), at, r)
