@@ -1,3 +1,34 @@
-"""loadgen: a load tester for LLM endpoints whose numbers can be trusted."""
+"""loadgen: a load tester for LLM endpoints whose numbers can be trusted.
+
+`load_scenario`, `run` (with `RunOptions`), `open_run`, `compare`: what the commands do, as typed objects. See
+docs/python.md. They are imported when they are asked for: `loadgen --help` needs none of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from loadgen.answers.compared import compare
+    from loadgen.api import RunOptions, run
+    from loadgen.results.read import open_run
+    from loadgen.scenario.load import load as load_scenario
 
 __version__ = "0.1.0"
+__all__ = ["RunOptions", "__version__", "compare", "load_scenario", "open_run", "run"]
+
+_WHERE: Final = {
+    "load_scenario": ("loadgen.scenario.load", "load"),
+    "run": ("loadgen.api", "run"),
+    "RunOptions": ("loadgen.api", "RunOptions"),
+    "open_run": ("loadgen.results.read", "open_run"),
+    "compare": ("loadgen.answers.compared", "compare"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _WHERE[name]
+    found = getattr(import_module(module), attribute)
+    globals()[name] = found  # importing `run` has put the package of that name in its place
+    return found
