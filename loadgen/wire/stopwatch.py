@@ -22,7 +22,10 @@ now_ns: Final = time.perf_counter_ns
 PENDING_READS: Final = 256
 PENDING_BYTES: Final = 64 << 10
 MAX_HEADER_BYTES: Final = 128 << 10
-_RETRY: Final = (b"retry-after", b"llm_provider-retry-after")  # the second is a provider's, through LiteLLM
+_KEPT: Final = frozenset(  # the last of them is a provider's retry-after, as LiteLLM hands it on
+    b"content-type content-encoding content-length transfer-encoding "
+    b"retry-after llm_provider-retry-after".split()
+)
 
 
 class Exchange:
@@ -145,6 +148,8 @@ class Exchange:
         if self.answered:  # a trailer decides nothing any more
             return
         name = name.lower()
+        if name not in _KEPT:
+            return
         if name == b"content-type":
             self.content_type = value.lower()
         elif name == b"content-encoding":
@@ -153,7 +158,7 @@ class Exchange:
             self.framed = True
         elif name == b"transfer-encoding" and b"chunked" in value.lower():
             self.framed = self.chunked = True
-        elif name in _RETRY and (name == _RETRY[0] or not self.retry_after):
+        elif name == b"retry-after" or not self.retry_after:
             self.retry_after = value
 
     def on_headers_complete(self) -> None:
