@@ -312,7 +312,9 @@ def cost(models: tuple[str, ...], **options: Any) -> None:
 def simulate(**options: Any) -> None:
     """Serve the built-in simulator on its own.
 
-    Prints {"base_url": ...} when it is ready; stops on Ctrl-C.
+    Prints {"base_url": ...} when it is ready; stops on Ctrl-C. Every model is served; these have a profile of
+    their own: gemini-3.1-pro, gpt-5.4, gpt-4o-2024-11-20, gpt-image-1-mini, gpt-5.5, gemini-3.5-flash,
+    gpt-5.4-mini, claude-sonnet-4-6.
     """
     from loadgen.simulator.server import SimulatorOptions, serve  # noqa: PLC0415 - not for --help
 

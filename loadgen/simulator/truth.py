@@ -15,7 +15,7 @@ class TruthLog:
     Fields: id (the response's), model, received_ns (the request was read completely), events_ns (just
     before each write that carried output; a whole answer has one), last_ns (the last of them, null
     without any), prompt_tokens, cached_tokens (those the prefix cache held), output_tokens (tokens sent),
-    finish_reason (null: the client left).
+    reasoning_tokens (the first so many of them), finish_reason (null: the client left).
     Instants are `time.monotonic_ns`; on Linux `time.perf_counter_ns` reads the same clock.
     Requests refused with an error are not logged.
     """
@@ -45,6 +45,7 @@ class TruthLog:
             "prompt_tokens": answer.prompt_tokens,
             "cached_tokens": answer.cached_tokens,
             "output_tokens": sent,
+            "reasoning_tokens": min(answer.reasoning_tokens, sent),
             "finish_reason": answer.finish_reason,
         }
         os.write(self._file, msgspec.json.encode(line) + b"\n")

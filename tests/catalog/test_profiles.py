@@ -6,6 +6,7 @@ import pytest
 
 from loadgen.catalog.model import find
 from loadgen.catalog.profiles import model_names, profile
+from loadgen.cli import main
 from loadgen.engine.machine import Engine
 from loadgen.engine.params import EngineParams
 
@@ -88,6 +89,11 @@ def test_every_model_of_the_catalogue_has_a_profile(name: str) -> None:
         assert found.max_output_tokens == model.max_output_tokens
         assert found.sources[-1].title == "assumed"
         assert all(source.title and source.date for source in found.sources)
+
+
+def test_the_help_of_simulate_lists_them() -> None:
+    told = " ".join((main.commands["simulate"].help or "").split())
+    assert f"a profile of their own: {', '.join(model_names())}." in told
 
 
 def test_no_two_models_are_alike() -> None:

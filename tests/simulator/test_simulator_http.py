@@ -144,6 +144,20 @@ def test_the_role_comes_first_and_the_log_knows_each_write(simulator: RunningSim
         assert written_ns < read_ns  # one clock, and a stamp is taken before its write
 
 
+def test_the_log_says_which_tokens_were_reasoning(simulator: RunningSimulator, log: Path) -> None:
+    with Connection(simulator.base_url) as connection:
+        connection.send(post(ask(48, reasoning_effort="minimal")))
+        deltas = [event["choices"][0]["delta"] for event in events(connection.response()[2])[1:-1]]
+        connection.send(post(ask(2, reasoning_effort="minimal", stream=False)))
+        short = json.loads(connection.response()[2])["id"]
+    thoughts = ["reasoning_content" in delta for delta in deltas]
+    assert thoughts == sorted(thoughts, reverse=True)  # they come first
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    (entry,) = (line for line in lines if line["output_tokens"] == 48)
+    assert 0 < entry["reasoning_tokens"] == sum(thoughts) < 48
+    assert logged(log, short)["reasoning_tokens"] == 2
+
+
 def test_a_whole_answer_is_one_write_in_the_log(simulator: RunningSimulator, log: Path) -> None:
     with Connection(simulator.base_url) as connection:
         connection.send(post(ask(4, stream=False)))
