@@ -137,7 +137,7 @@ class _Run:
         self.simulated = {t.name for t in scenario.targets if t.base_url is None}
         self.prompts = self._open_prompts()
         self.plan = build(scenario, self.prompts)
-        check_money(scenario, self.plan, self.prompts, options.confirm)
+        check_money(scenario, self.plan, self.prompts, options.confirm, probed=options.probe)
         self.purse = Purse(scenario.budget.max_usd)
         check_descriptors(self.plan, (*asked.alone, *asked.routed), scenario.load.max_in_flight)
         mix = [stand_in(asked.routed)] if asked.routes else []

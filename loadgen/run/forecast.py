@@ -48,10 +48,10 @@ class Forecast(NamedTuple):
     about: bool = False
 
 
-def forecasts(scenario: Scenario, plan: Plan, prompts: Prompts) -> list[Forecast]:
+def forecasts(scenario: Scenario, plan: Plan, prompts: Prompts, *, probed: bool = True) -> list[Forecast]:
     """Return what each of the scenario's series can cost; its targets have their prices.
 
-    More sessions than the first thousand are taken to be like these.
+    More sessions than the first thousand are taken to be like these. probed: with probe and calibration.
     """
     numbers, planned = first_sessions(plan, prompts), most_sessions(plan, prompts.count)
     found = []
@@ -68,7 +68,8 @@ def forecasts(scenario: Scenario, plan: Plan, prompts: Prompts) -> list[Forecast
         why = _NO_CAP if dearest == inf else why
         total = inf if why else sum(costs) / max(1, len(said)) * (planned or 0)
         about = planned is not None and planned > len(said)
-        found.append(Forecast(name, total + _before(scenario, i), dearest, why, hourly, about))
+        before = _before(scenario, i) if probed else 0.0
+        found.append(Forecast(name, total + before, dearest, why, hourly, about))
     return found
 
 
@@ -140,7 +141,12 @@ def _before(scenario: Scenario, i: int) -> float:
 
 
 def check_money(
-    scenario: Scenario, plan: Plan, prompts: Prompts, confirm: Callable[[str], None] | None
+    scenario: Scenario,
+    plan: Plan,
+    prompts: Prompts,
+    confirm: Callable[[str], None] | None,
+    *,
+    probed: bool,
 ) -> None:
     """See that the budget can be kept, and ask before the run costs more than little.
 
@@ -153,7 +159,7 @@ def check_money(
     if scenario.budget.max_usd is None and not ask:
         return
     with_prices = msgspec.structs.replace(scenario, targets=priced(scenario.targets))
-    found = forecasts(with_prices, plan, prompts)
+    found = forecasts(with_prices, plan, prompts, probed=probed)
     check_budget(scenario, found)
     if confirm is not None and (asked := _question(scenario, found)):
         confirm(asked)
