@@ -65,6 +65,7 @@ class Simulator:
         self._log = log
         self._tasks = tasks
         self._corpus = Corpus(seed)
+        self._profiles: dict[str, Profile] = {}
         self._drivers: dict[tuple[str, str], EngineDriver] = {}
         self._running: list[asyncio.Task[None]] = []
         self._started_s = int(time.time())
@@ -183,7 +184,8 @@ class Simulator:
         if ask.stream and request.version < (1, 1):
             raise ApiError(400, "A streamed answer needs HTTP/1.1.", param="stream")
         self._check_model(ask.model)
-        answer = self._answer(ask, profile(ask.model), received_ns)
+        known = self._profiles.get(ask.model) or self._profiles.setdefault(ask.model, profile(ask.model))
+        answer = self._answer(ask, known, received_ns)
         driver = self._driver(ask.model, request.query.get("engine", ""))
         try:
             if ask.stream and ask.streamed:
