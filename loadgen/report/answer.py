@@ -1,10 +1,10 @@
 """The answer on top of a report: what was measured, which target is faster, by how much, how sure that is."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from loadgen.answers.compare import NOT_SHOWN
-from loadgen.report.compare import NAMES, able, change, figure
+from loadgen.report.compare import able, cells, change, figure
 from loadgen.report.figures import clean, describe_load
 from loadgen.report.said import Grid
 from loadgen.results.model import Comparison, Dist, Report, TargetReport
@@ -31,12 +31,9 @@ def measured(report: Report) -> str:
 def answer(report: Report) -> list[str]:
     """Say which target is faster where a comparison was made; else the figures, the fastest first."""
     key, name = _headline(report.targets)
-    pairs: dict[tuple[str, str], list[Comparison]] = {}
-    for row in report.comparison:
-        if row.metric == key and row.percentile in _PERCENTILES:
-            pairs.setdefault((row.base_target, row.other_target), []).append(row)
-    if pairs:
-        return [_compared(name, *names, rows) for names, rows in pairs.items()]
+    told = _pairs(c for c in report.comparison if c.metric == key and c.percentile in _PERCENTILES)
+    if told:
+        return [_compared(name, *names, rows) for names, rows in told.items()]
     known = sorted(
         (d.p50, d.p99, clean(t.name))
         for t in report.targets
@@ -53,22 +50,31 @@ def answer(report: Report) -> list[str]:
     return said
 
 
-def comparison(report: Report) -> Grid | None:
-    """Every verdict, as a table; None where nothing was compared."""
-    return (
-        Grid(("", "base", "other", "change", "verdict"), tuple(_rows(report))) if report.comparison else None
-    )
+class PairTable(NamedTuple):
+    """The verdicts on one pair of targets. verdicts: of each row, without what stands behind it."""
+
+    title: str
+    grid: Grid
+    verdicts: tuple[str, ...]
 
 
-def _rows(report: Report) -> Iterator[tuple[str, ...]]:
-    for row in report.comparison:
-        yield (
-            f"{NAMES.get(row.metric, clean(row.metric))} {row.percentile or ''}".rstrip(),
-            f"{clean(row.base_target)}: {figure(row.base, row)}",
-            f"{clean(row.other_target)}: {figure(row.other, row)}",
-            change(row),
-            _verdict(row),
+def pair_tables(report: Report) -> list[PairTable]:
+    """Every figure and verdict, a table for each pair of targets; none where nothing was compared."""
+    return [
+        PairTable(
+            f"{clean(other)} against {clean(base)}",
+            Grid(("", "", clean(base), clean(other), "change", "verdict"), tuple(cells(rows))),
+            tuple(row.verdict for row in rows),
         )
+        for (base, other), rows in _pairs(report.comparison).items()
+    ]
+
+
+def _pairs(rows: Iterable[Comparison]) -> dict[tuple[str, str], list[Comparison]]:
+    found: dict[tuple[str, str], list[Comparison]] = {}
+    for row in rows:
+        found.setdefault((row.base_target, row.other_target), []).append(row)
+    return found
 
 
 def _names(report: Report) -> list[str]:
@@ -82,13 +88,11 @@ def _headline(targets: Sequence[TargetReport]) -> tuple[str, str]:
 
 def _compared(name: str, base: str, other: str, rows: Sequence[Comparison]) -> str:
     """Write the verdicts on one pair as a sentence."""
-    said = [
-        f"{_verdict(row)} at {row.percentile} ({figure(row.other, row)} against {figure(row.base, row)} ms"
-        f"{f', {change(row)}' if change(row) else ''})"
-        for row in rows
-    ]
+    said = []
+    for row in rows:
+        shown = able(row) if row.verdict == NOT_SHOWN else ""
+        by = ", ".join(
+            filter(None, [f"{figure(row.other, row)} against {figure(row.base, row)} ms", change(row)])
+        )
+        said.append(f"{row.verdict}{shown} at {row.percentile} ({by})")
     return f"{clean(other)} against {clean(base)}, {name}: {', '.join(said)}."
-
-
-def _verdict(row: Comparison) -> str:
-    return clean(row.verdict) + (able(row) if row.verdict == NOT_SHOWN else "")

@@ -1,6 +1,6 @@
 """What a comparison says: one sentence a pair, then every figure with its verdict; terminal and Markdown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from rich import box
@@ -49,12 +49,12 @@ def print_pairs(pairs: Sequence[Pair], console: Console) -> None:
         console.print(_table(pair), highlight=False)
     if pairs:
         console.print()
-        console.print(Text(legend(pairs), "dim"))
+        console.print(Text(legend(_told(pairs)), "dim"))
 
 
-def legend(pairs: Sequence[Pair]) -> str:
-    """Say what the verdicts rest on."""
-    family = sum(row.p_value is not None for pair in pairs for row in pair.rows)
+def legend(told: Iterable[Comparison]) -> str:
+    """Say what the verdicts rest on; told: all of them."""
+    family = sum(row.p_value is not None for row in told)
     return (
         "Change in percent (failures: in points), in brackets its 95 % interval. A verdict is given where "
         f"it holds at 95 % for all {family} of them together (Holm). Could have shown: the smallest change "
@@ -85,10 +85,10 @@ def answer(pair: Pair) -> str:
     return "; ".join([first, *rest]) + "."
 
 
-def rows(pair: Pair) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """Yield the cells of every figure: label, percentile, base, other, change, verdict."""
+def cells(rows: Iterable[Comparison]) -> Iterator[tuple[str, str, str, str, str, str]]:
+    """Yield the cells of every figure of a pair: label, percentile, base, other, change, verdict."""
     before = ""
-    for row in pair.rows:
+    for row in rows:
         label = NAMES.get(row.metric, row.metric)
         verdict = row.verdict + (able(row) if row.verdict == NOT_SHOWN else "")
         yield (
@@ -144,9 +144,9 @@ def markdown(pairs: Sequence[Pair], decisions: Sequence[Decision] = ()) -> str:
         parts += [f"> {_cell(flag)}\n" for flag in pair.flags]
         heads = ("", "", _cell(pair.base.name), _cell(pair.other.name), "change", "verdict")
         lines = [f"| {' | '.join(heads)} |", "|---|---|---:|---:|---:|---|"]
-        lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows(pair)]
+        lines += [f"| {' | '.join(map(_cell, row))} |" for row in cells(pair.rows)]
         parts.append("\n".join(lines) + "\n")
-    return "\n".join([*parts, *([legend(pairs), ""] if pairs else [])])
+    return "\n".join([*parts, *([legend(_told(pairs)), ""] if pairs else [])])
 
 
 def _cell(text: str) -> str:
@@ -161,10 +161,14 @@ def _table(pair: Pair) -> Table:
         table.add_column(Text(clean(name), "bold"), justify="right", overflow="fold", max_width=11)
     table.add_column("change", justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
-    for row, cells in zip(pair.rows, rows(pair), strict=True):
-        *texts, verdict = map(clean, cells)
+    for row, texts_of in zip(pair.rows, cells(pair.rows), strict=True):
+        *texts, verdict = map(clean, texts_of)
         table.add_row(*texts, Text(verdict, _STYLES.get(row.verdict, "")))
     return table
+
+
+def _told(pairs: Sequence[Pair]) -> Iterator[Comparison]:
+    return (row for pair in pairs for row in pair.rows)
 
 
 def figure(value: float | None, row: Comparison) -> str:

@@ -15,7 +15,8 @@ from plotly.offline import get_plotlyjs
 
 from loadgen.errors import LoadgenError
 from loadgen.report import money, objectives, said
-from loadgen.report.answer import answer, comparison, measured
+from loadgen.report.answer import answer, measured, pair_tables
+from loadgen.report.compare import legend as compare_legend
 from loadgen.report.environment import environment, instrument
 from loadgen.report.figures import (
     TIMES_IN,
@@ -76,7 +77,8 @@ def to_html(report: Report, folder: Path) -> str:
         alerts=alerts(report),
         measured=measured(report),
         answer=answer(report),
-        comparison=comparison(report),
+        pairs=pair_tables(report),
+        pairs_note=compare_legend(report.comparison),
         names=[(clean(t.name), subtitle(t)) for t in report.targets],
         times_in=TIMES_IN,
         figures=list(_figures(report)),

@@ -52,8 +52,8 @@ class Span(NamedTuple):
 
 
 def label(text: str) -> str:
-    """Write text from outside for plotly, which reads a little HTML in every text."""
-    return html.escape(clean(text), quote=False)
+    """Write text from outside for plotly, which reads some HTML in texts, and formulas between dollars."""
+    return html.escape(clean(text), quote=False).replace("$", "&#36;")
 
 
 def line(i: int) -> dict[str, Any]:
@@ -209,7 +209,9 @@ def _edges(dists: Sequence[Distribution], scale: float) -> list[float]:
     """Return the edges of the bins: equal steps of the logarithm, over at least a factor of 2."""
     # of two events in one read the gap is nearly nothing: a few of these must not stretch the axis
     low = max(scale, min(d.percentile(0.5) or 0.0 for d in dists)) * 0.98
-    high = max(low * 2, *(d.at_rank(d.count) * 1.02 for d in dists))
+    high = max(low, *(d.at_rank(d.count) for d in dists)) * 1.02
+    wider = max(1.0, 2 * low / high) ** 0.5
+    low, high = low / wider, high * wider
     edges: list[float] = np.geomspace(low, high, _BINS + 1).tolist()
     return edges
 

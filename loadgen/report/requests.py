@@ -135,7 +135,7 @@ def timeline(picked: dict[str, Picked]) -> Plot | None:
             "y": [n for _, n, _ in bad],
             "text": [t for *_, t in bad],
         }
-        look = {"mode": "markers", "marker": {"symbol": "x", "size": 7, "color": COLOURS[1]}}
+        look = {"mode": "markers", "marker": {"symbol": "x", "size": 7, "color": "#E0433A"}}
         traces.append(
             points | look | {"name": "failed or cut off", "hovertemplate": "%{text}<extra></extra>"}
         )
@@ -150,7 +150,7 @@ def timeline(picked: dict[str, Picked]) -> Plot | None:
         "hovermode": "closest",
         "xaxis": {"title": {"text": "ms since the planned start"}, "domain": [0.03 if several else 0, 1]},
         "yaxis": {"range": [shown + 0.5, 0.5], "showticklabels": False, "showgrid": False, "zeroline": False},
-        "legend": {"traceorder": "normal"},
+        "legend": {"traceorder": "normal", "itemsizing": "constant"},
         "xaxis2": {"domain": [0, 0.02], "visible": False, "range": [-1, 1]},
     }
     return Plot(
@@ -262,13 +262,11 @@ def by_prompt_length(picked: dict[str, Picked]) -> Plot | None:
         }
         for i, name, each in several
     ]
-    total = sum(p.seen for p in picked.values())
-    table = _length_table(several)
+    drawn = any(len(p.random) < p.seen for p in picked.values())
     return Plot(
         "prompt-length",
         "TTFT by prompt length",
-        f"A point is a request: {f'{len(shown):,} at random of ' if len(shown) < total else ''}"
-        f"the window's {total:,}.",
+        f"A point is a successful request{f': {len(shown):,}, drawn at random' if drawn else ''}.",
         f"TTFT in ms against prompt tokens, {min(shown)[0]:,} to {max(shown)[0]:,} tokens.",
         {
             "data": traces,
@@ -278,7 +276,7 @@ def by_prompt_length(picked: dict[str, Picked]) -> Plot | None:
                 "hovermode": "closest",
             },
         },
-        table,
+        _length_table(several),
     )
 
 

@@ -37,7 +37,7 @@
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: narrow(div) ? 11 : 12 },
       margin: { l: narrow(div) ? 48 : 64, r: 12, t: 24, b: 48 },
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", itemsizing: "constant", ...given.legend },
+      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", ...given.legend },
       hoverlabel: { align: "left", namelength: -1 },
       dragmode: coarse ? false : "zoom", // a finger scrolls the page
     };
