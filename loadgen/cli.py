@@ -158,12 +158,19 @@ def check(scenario: Path | None, schema: bool, **options: Any) -> None:
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option("--by", metavar="GROUP", help="Print a metric by task, turn, prompt_tokens, second, ...")
+@click.option("--metric", default="ttft", show_default=True, metavar="NAME", help="The metric of --by.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the table.")
-def report(run: Path, as_json: bool) -> None:
+def report(run: Path, by: str | None, metric: str, as_json: bool) -> None:
     """Write the reports of a saved run again (also of a killed one), and print the table.
 
-    RUN is a run folder, a scenario's folder (its latest run) or a report.json.
+    RUN is a run folder, a scenario's folder (its latest run) or a report.json. With --by nothing is written.
     """
+    if by is not None:
+        from loadgen.report.slices import show  # noqa: PLC0415 - not for --help
+
+        show(run, by, metric, as_json=as_json)
+        return
     from loadgen.report.files import report_again  # noqa: PLC0415 - not for --help
     from loadgen.report.table import print_report  # noqa: PLC0415
 

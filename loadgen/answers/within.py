@@ -9,6 +9,7 @@ import numpy as np
 
 from loadgen.answers.compare import compare_all
 from loadgen.answers.sides import Part, Side
+from loadgen.answers.slices import slowest
 from loadgen.answers.statistics import Floats, drift, quantiles, unsettled
 from loadgen.results.columns import read_columns
 from loadgen.results.model import Comparison, Dist, Drift, Report, TargetReport
@@ -54,7 +55,8 @@ def _with_intervals(part: Part, *, steady: bool) -> TargetReport:
         if metrics.get(key) is not None and metrics[key].count:
             metrics[key] = _refined(metrics[key], part.values(name))
     moved = _drift(part) if steady else None
-    return msgspec.structs.replace(part.target, metrics=metrics, drift=moved)
+    slow = tuple(slowest(part, "ttft" if metrics["ttft_ms"].count else "e2e"))
+    return msgspec.structs.replace(part.target, metrics=metrics, drift=moved, slowest=slow)
 
 
 def _refined(known: Dist, values: Floats) -> Dist:

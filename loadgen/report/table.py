@@ -135,7 +135,7 @@ def _single(target: TargetReport, width: int, *, open_loop: bool) -> list[Render
     label_width = max(_label(block[0]).cell_len for block in blocks)
     if 1 + label_width + sum(_GAP + _widest(column) for column in texts) > width:
         return None
-    table = _table()
+    table = plain_table()
     table.add_column(Text(TIMES_IN, "dim"), no_wrap=True)
     for head in heads:
         table.add_column(Text(head, "bold"), no_wrap=True)
@@ -151,7 +151,7 @@ def _under(head: str, line: Line) -> Cell:
 
 
 def _counts_of(target: TargetReport, *, open_loop: bool) -> Table:
-    table = _table()
+    table = plain_table()
     name = Text(clean(target.name), "bold")
     table.add_column("", no_wrap=True)
     table.add_column(name.append(f"  {subtitle(target)}", "not bold dim"), overflow="fold")
@@ -178,7 +178,7 @@ def _side_by_side(targets: Sequence[TargetReport], *, open_loop: bool) -> Table:
     lines = [*first, *(line for block in rest for line in block)]
     heads = {len(first) + sum(map(len, rest[:i])) for i in range(len(rest))}
     columns = [_column([line.cells[i] for line in lines]) for i in range(len(targets))]
-    table = _table()
+    table = plain_table()
     table.add_column(Text(f"\n{TIMES_IN}", "dim"), no_wrap=True)
     table.add_column("", no_wrap=True)
     for target in targets:
@@ -215,7 +215,7 @@ def _name_width(target: TargetReport) -> int:
 
 
 def _grid(grid: said.Grid, name_width: int = _NAME_WIDTH) -> Iterator[RenderableType]:
-    table = _table()
+    table = plain_table()
     below = TIMES_IN if grid.times else ""
     table.add_column(Text(f"{grid.heads[0]}\n{below}", "dim"), overflow="fold", max_width=name_width)
     for head in grid.heads[1:]:
@@ -230,7 +230,8 @@ def _grid(grid: said.Grid, name_width: int = _NAME_WIDTH) -> Iterator[Renderable
 # cells
 
 
-def _table() -> Table:
+def plain_table() -> Table:
+    """Make a table with no frame but a line under its head."""
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
 
 

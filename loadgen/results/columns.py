@@ -17,17 +17,18 @@ from loadgen.results.folder import SAMPLES
 from loadgen.results.read import read_samples
 
 COLUMNS: Final = "columns.npz"
-_VERSION: Final = 1
-_NAMES: Final = ("target", "task", "level", "phase", "outcome", "route")  # few values each: numbered
+_VERSION: Final = 2
+# few values each: numbered
+_NAMES: Final = ("target", "task", "level", "phase", "outcome", "route", "status", "worker")
 
 
 class Columns(NamedTuple):
     """The requests of a run in the order in which they were intended; all arrays have shape (requests,).
 
-    names: the values of each of target, task, level, phase, outcome and route ("" for none); codes: which of
-    them, by the same keys. turn: of the conversation, from 0. intended_ns, done_ns: offsets from the epoch;
-    sent_ns: -1 where nothing was sent. cost_usd: NaN where it is not known. file: where the metrics are, read
-    when they are asked for.
+    names: the values of each of target, task, level, phase, outcome, route, status and worker, as text ("":
+    none); codes: which of them, by the same keys. turn: of the conversation, from 0. intended_ns, done_ns:
+    offsets from the epoch; sent_ns: -1 where nothing was sent. cost_usd: NaN where it is not known. file: where
+    the metrics are, read when they are asked for.
     """
 
     names: dict[str, list[str]]
@@ -99,7 +100,7 @@ def _columns(names: dict[str, list[str]], file: Any) -> Columns:
 
 def _gather(samples: Iterable[Sample]) -> tuple[dict[str, list[str]], dict[str, Any]]:
     """Read all samples once; metrics are kept as float32 in the histograms' units (exact to 6e-8)."""
-    numbers: dict[str, dict[str, int]] = {key: {} for key in _NAMES}
+    numbers: dict[str, dict[str | int, int]] = {key: {} for key in _NAMES}
     codes = {key: array("i") for key in _NAMES}
     metrics = [array("f") for _ in METRICS]
     turns = array("i")
@@ -109,7 +110,8 @@ def _gather(samples: Iterable[Sample]) -> tuple[dict[str, list[str]], dict[str, 
     rows = [(metric.value, column.append) for metric, column in zip(METRICS, metrics, strict=True)]
     for sample in samples:
         for key, table, append_code in tables:
-            append_code(table.setdefault(getattr(sample, key) or "", len(table)))
+            value = getattr(sample, key)
+            append_code(table.setdefault("" if value is None else value, len(table)))
         turns.append(sample.turn)
         intended.append(sample.intended_ns)
         sent.append(-1 if sample.sent_ns is None else sample.sent_ns)
@@ -128,4 +130,4 @@ def _gather(samples: Iterable[Sample]) -> tuple[dict[str, list[str]], dict[str, 
         "cost_usd": np.frombuffer(usd, np.float64)[order],
     }
     arrays |= {m.name: np.frombuffer(c, np.float32)[order] for m, c in zip(METRICS, metrics, strict=True)}
-    return {key: list(table) for key, table in numbers.items()}, arrays
+    return {key: list(map(str, table)) for key, table in numbers.items()}, arrays

@@ -205,6 +205,22 @@ class Drift(msgspec.Struct, frozen=True):
     unsettled_s: float
 
 
+class SlowGroup(msgspec.Struct, frozen=True):
+    """A group of requests that is over-represented in the slowest 1 % by a metric.
+
+    by, name: such as "prompt tokens", "2,048 to 8,191". slow: requests in the slowest; above: the value
+    they are above, in the metric's unit. share: the group's share of the slowest; of_all: of all requests.
+    """
+
+    metric: str
+    by: str
+    name: str
+    slow: int
+    above: float
+    share: float
+    of_all: float
+
+
 class TargetReport(msgspec.Struct, frozen=True):
     """One target, at one level of the load where there are several (then its name ends in " @ " and level).
 
@@ -235,6 +251,7 @@ class TargetReport(msgspec.Struct, frozen=True):
     sessions: Sessions | None = None
     routes: RoutesReport | None = None
     drift: Drift | None = None
+    slowest: tuple[SlowGroup, ...] = ()
 
 
 class Comparison(msgspec.Struct, frozen=True):

@@ -1,0 +1,75 @@
+"""A metric by groups of requests, as a table: `loadgen report RUN --by task`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.text import Text
+
+from loadgen.answers.sides import sides_of_run
+from loadgen.answers.slices import GROUPINGS, Slice, slices
+from loadgen.errors import ScenarioError, nearest
+from loadgen.measure.metrics import METRICS
+from loadgen.report.figures import clean
+from loadgen.report.table import plain_table, standard_output
+from loadgen.results.read import open_run
+from loadgen.units import format_number
+
+_HEADS = ("requests", "p50", "p90", "p99")
+
+
+def show(path: Path, by: str, metric: str, *, as_json: bool) -> None:
+    """Print a metric of every target of a run, group by group.
+
+    Raises:
+        OutputError: the run can't be read. ScenarioError: there is no such grouping or metric.
+    """
+    if by not in GROUPINGS:
+        raise ScenarioError("--by", f'requests have no "{by}"', nearest(by, GROUPINGS))
+    names = [m.name for m in METRICS]
+    if metric not in names:
+        raise ScenarioError("--metric", f'there is no metric "{metric}"', nearest(metric, names))
+    sides = sides_of_run(open_run(path))
+    found = {side.name: slices(side.parts[0], by, metric) for side in sides}
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(_plain(found)), indent=1))
+    else:
+        _print(found, by, metric)
+
+
+def _plain(found: dict[str, list[Slice]]) -> list[dict[str, Any]]:
+    """Return a row a group; p50_ci95: None where it is not bounded."""
+    return [
+        {"target": target, "group": s.name, "requests": s.requests}
+        | dict(zip(_HEADS[1:], s.figures, strict=True))
+        | {"p50_ci95": None if s.percentiles[0] is None else s.percentiles[0].interval}
+        for target, groups in found.items()
+        for s in groups
+    ]
+
+
+def _print(found: dict[str, list[Slice]], by: str, metric: str) -> None:
+    """Print one table a target; in brackets the 95 % interval of p50."""
+    unit = next(m.unit for m in METRICS if m.name == metric)
+    console = standard_output()
+    for target, groups in found.items():
+        table = plain_table()
+        table.add_column(Text(f"{by.replace('_', ' ')}\n{metric}, {unit}", "dim"), overflow="fold")
+        for head in _HEADS:
+            table.add_column(Text(f"\n{head}", "bold"), justify="right")
+        for row in _rows(groups):
+            table.add_row(*row)
+        console.print(Text(f"\n{clean(target)}", "bold"))
+        console.print(table, highlight=False)
+
+
+def _rows(groups: list[Slice]) -> Iterator[tuple[str, ...]]:
+    for group in groups:
+        middle = group.percentiles[0]
+        p50, *rest = (format_number(value) for value in group.figures)
+        if middle is not None:
+            low, high = middle.interval
+            p50 += f" [{format_number(low)}, {format_number(high)}]"
+        yield clean(group.name), f"{group.requests:,}", p50, *rest
