@@ -125,6 +125,7 @@ CALLS = [
         ("responses/openai", Answer('Red, grün and "blue"\n. That is all there漢')),
         ("responses/openai_function_calls", Answer("", CALLS)),
         ("responses/openai_reasoning_summary", Answer("Forty")),
+        ("responses/llama_cpp", Answer("Let me look.", CALLS[:1])),
         ("responses/openai_refusal", Answer("I can't help.")),
         ("completions/vllm", Answer("    return a + b\n")),
         ("completions/several_choices", Answer("acc")),

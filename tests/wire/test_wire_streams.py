@@ -126,6 +126,9 @@ TABLE = {
         chars=[3, 2, 4, 4, 7, 1, 1, 5, 3, 4, 6, 1], events=20, usage=Usage(12, 13, 3, 0), id="resp_68c1"
     ),
     "responses/vllm": RESPONSE._replace(chars=[2, 2, 1], events=11, usage=Usage(9, 3, 0, 0), id="resp_v1"),
+    "responses/llama_cpp": RESPONSE._replace(
+        chars=[3, 3, 5, 1, 7, 8, 7], events=16, usage=Usage(31, 14, 24), id="resp_k3"
+    ),
     "responses/no_event_names": RESPONSE._replace(
         chars=[3, 2, 1], events=11, usage=Usage(14, 3, 0, 0), id="resp_l1", done=True
     ),
