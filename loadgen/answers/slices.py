@@ -31,17 +31,8 @@ class Slice(NamedTuple):
     figures: tuple[float, ...]
 
 
-GROUPINGS: Final = (
-    "task",
-    "turn",
-    "prompt_tokens",
-    "connection",
-    "route",
-    "status",
-    "outcome",
-    "worker",
-    "second",
-)
+_CAUSES: Final = ("task", "turn", "prompt_tokens", "connection", "route", "second")
+GROUPINGS: Final = (*_CAUSES, "status", "outcome", "worker")
 
 
 def slices(part: Part, by: str, metric: str) -> list[Slice]:

@@ -27,8 +27,8 @@ class Columns(NamedTuple):
 
     names: the values of each of target, task, level, phase, outcome, route, status and worker, as text ("":
     none); codes: which of them, by the same keys. turn: of the conversation, from 0. intended_ns, done_ns:
-    offsets from the epoch; sent_ns: -1 where nothing was sent. cost_usd: NaN where it is not known. file: where
-    the metrics are, read when they are asked for.
+    offsets from the epoch; sent_ns: -1 where nothing was sent. cost_usd: NaN where it is not known. file:
+    where the metrics are, read when they are asked for.
     """
 
     names: dict[str, list[str]]
