@@ -1,12 +1,12 @@
 """A conversation as the model reads it: messages, their parts, tools, and what they count."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from loadgen.simulator.api import ApiError, NonEmpty
+from loadgen.simulator.api import ApiError, NonEmpty, unknown_value
 from loadgen.simulator.media import Medium, read_image, read_sound
 
 # Prompt tokens are estimated: characters of texts and tools, divided by this, rounded up. The same estimate
@@ -130,13 +130,6 @@ def compose(messages: Sequence[Message], tools: str, place: str) -> Said:
     return Said("".join(texts), count(chars) + media_tokens, needs)
 
 
-def unknown_part(kind: str, known: Iterable[str], param: str) -> ApiError:
-    """Return the refusal of a part of this type."""
-    names = " and ".join(", ".join(f"'{name}'" for name in known).rsplit(", ", 1))
-    what = f"Invalid value: '{kind}'. Supported values are: {names}."
-    return ApiError(400, what, param=param, code="invalid_value")
-
-
 def make_offer(
     functions: Sequence[Function], mode: str | None, name: str | None, *, to_user: bool
 ) -> Offer | None:
@@ -157,7 +150,7 @@ def make_offer(
 
 def _medium(message: Message, part: ContentPart, at: str) -> Medium | None:
     if part.type not in _PARTS:
-        raise unknown_part(part.type, _PARTS, f"{at}.type")
+        raise unknown_value(part.type, _PARTS, f"{at}.type")
     value = {"image_url": part.image_url, "input_audio": part.input_audio}.get(part.type, part)
     if value is None:
         param = f"{at}.{part.type}"

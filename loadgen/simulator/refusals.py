@@ -4,7 +4,7 @@ from typing import Final
 
 from loadgen.catalog.model import find
 from loadgen.catalog.profiles import Profile
-from loadgen.simulator.api import NO_STREAM, ApiError
+from loadgen.simulator.api import NO_STREAM, ApiError, listed
 from loadgen.simulator.ask import Ask
 
 # By capability: the message and the code. Who can do what is in the catalogue; an undisputed no is a no.
@@ -40,9 +40,9 @@ def check(ask: Ask, profile: Profile) -> None:
         if not profile.reasoning:
             what = f"Unsupported parameter: '{name}' is not supported with this model."
             raise ApiError(400, what, param=name, code="unsupported_parameter")
-        values = " and ".join(", ".join(f"'{effort}'" for effort in profile.reasoning).rsplit(", ", 1))
         what = f"Unsupported value: '{ask.effort}' is not supported with the '{ask.model}' model."
-        raise ApiError(400, f"{what} Supported values are: {values}.", param=name, code="unsupported_value")
+        what += f" Supported values are: {listed(profile.reasoning)}."
+        raise ApiError(400, what, param=name, code="unsupported_value")
     most = profile.max_output_tokens
     if most and ask.cap and ask.cap > most:
         what = (

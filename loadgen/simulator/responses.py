@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from loadgen.simulator.api import ApiError, MinTokens, NonEmpty, TokenCap, decode
+from loadgen.simulator.api import ApiError, MinTokens, NonEmpty, TokenCap, decode, unknown_value
 from loadgen.simulator.ask import Ask, format_need
 from loadgen.simulator.messages import (
     CalledFunction,
@@ -17,7 +17,6 @@ from loadgen.simulator.messages import (
     ToolCall,
     compose,
     make_offer,
-    unknown_part,
 )
 from loadgen.simulator.responses_answer import Told, streamed, whole
 
@@ -186,7 +185,7 @@ def _content(content: str | list[Part], at: str) -> str | list[ContentPart]:
     parts = []
     for j, part in enumerate(content):
         if part.type not in _PARTS:
-            raise unknown_part(part.type, _PARTS, f"{at}.content[{j}].type")
+            raise unknown_value(part.type, _PARTS, f"{at}.content[{j}].type")
         image = ImageUrl(part.image_url, part.detail) if part.image_url is not None else None
         parts.append(ContentPart(_PARTS[part.type], part.text, part.refusal, image, part.input_audio))
     return parts

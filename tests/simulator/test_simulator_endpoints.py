@@ -256,7 +256,7 @@ TOO_LONG = "x" * 4_300 * 130  # 130,000 tokens
         pytest.param(
             respond(model="gpt-5.5", reasoning={"effort": "ultra"}),
             "reasoning.effort",
-            "Supported values are: 'none', 'minimal', 'low', 'medium', 'high' and 'xhigh'",
+            "Supported values are: 'none', 'minimal', 'low', 'medium', 'high', and 'xhigh'",
             id="effort-unknown",
         ),
         pytest.param(
@@ -269,7 +269,7 @@ TOO_LONG = "x" * 4_300 * 130  # 130,000 tokens
         pytest.param(
             with_part({"type": "image"}),
             "messages[0].content[0].type",
-            "Supported values are: 'text', 'image_url', 'input_audio' and 'refusal'",
+            "Supported values are: 'text', 'image_url', 'input_audio', and 'refusal'",
             id="part-unknown",
         ),
         pytest.param(
@@ -319,13 +319,20 @@ TOO_LONG = "x" * 4_300 * 130  # 130,000 tokens
         pytest.param(
             complete(max_tokens=8, extra_body={"min_tokens": 9}), "min_tokens", "max_tokens=8", id="min"
         ),
-        pytest.param(image(size="8x8"), "size", "8x8", id="size"),
+        pytest.param(
+            image(size="8x8"),
+            "size",
+            "'8x8'. Supported values are: 'auto', '1024x1024', '1024x1536', and '1536x1024'.",
+            id="size",
+        ),
         pytest.param(image(quality="hd"), "quality", "hd", id="quality"),
         pytest.param(image(n=11), "n", "<= 10", id="n"),
         pytest.param(image(response_format="url"), "response_format", "Unknown parameter", id="format"),
         pytest.param(embed(input=""), "input", "length >= 1", id="embed-nothing"),
         pytest.param(embed(input=[]), "input", "length >= 1", id="embed-none"),
-        pytest.param(embed(encoding_format="int8"), "encoding_format", "int8", id="encoding"),
+        pytest.param(
+            embed(encoding_format="int8"), "encoding_format", "'float', and 'base64'", id="encoding"
+        ),
         pytest.param(embed(dimensions=0), "dimensions", ">= 1", id="dimensions"),
         # too long
         pytest.param(respond(input=TOO_LONG), "input", "exceeds the context window", id="long-responses"),
