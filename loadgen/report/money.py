@@ -49,7 +49,7 @@ def sentences(report: Report) -> Iterator[str]:
     for target in report.targets:
         if target.cost is not None and (n := target.cost.requests_without_cost):
             whose = f"{clean(target.name)}: " if len(report.targets) > 1 else ""
-            yield f"{whose}{n:,} requests told no usage to make a cost of: they are not in the sums"
+            yield f"{whose}requests without a cost, as they told no usage: {n:,} (in none of these sums)"
     if any(cost.usd_per_month for cost in costs.values()):
         traffic = "the rate that was offered" if report.run.open_loop else "the rate that was achieved"
         yield f"a month: 730 h at {traffic}{''.join(_fees(name, cost) for name, cost in costs.items())}"

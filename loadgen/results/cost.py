@@ -36,7 +36,10 @@ def cost(
     return Cost(
         usd=_exact(spent.usd + before_usd) if spent.with_cost + before_paid else None,
         usd_per_request=each,
-        usd_per_million_output_tokens=_per(spent.window_usd * _MILLION, spent.output_tokens),
+        # images are paid by the piece, whatever they are in tokens
+        usd_per_million_output_tokens=None
+        if spent.images
+        else _per(spent.window_usd * _MILLION, spent.output_tokens),
         price_source=source,
         window_usd=_exact(spent.window_usd) if spent.requests else None,
         before_usd=_exact(before_usd) if before_paid else None,

@@ -63,7 +63,7 @@ def test_what_nobody_has_is_not_shown(invent: Any) -> None:
     ("cost", "run", "told"),
     [
         ({}, {}, "prices: gpt-5.5: the scenario"),
-        ({"requests_without_cost": 1234}, {}, "1,234 requests told no usage to make a cost of"),
+        ({"requests_without_cost": 1234}, {}, "requests without a cost, as they told no usage: 1,234"),
         ({}, {"open_loop": True}, "a month: 730 h at the rate that was offered"),
         ({"support_usd_per_month": 2000.0}, {}, "gpt-5.5: support is USD 2,000.00 more"),
         ({"price": Price(input=1.0, free_tokens=750_000)}, {}, "gpt-5.5: 750,000 tokens are free"),
