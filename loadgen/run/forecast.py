@@ -61,13 +61,12 @@ def forecasts(scenario: Scenario, plan: Plan, prompts: Prompts, *, probed: bool 
         if missing := next(filter(None, map(_missing, targets)), ""):
             found.append(Forecast(name, inf, inf, missing, hourly))
             continue
-        said = [prompts.conversation(number, i) for number in numbers]
-        costs = [usd for one in said for usd in _requests(one, scenario, targets)]
+        costs = [usd for n in numbers for usd in _requests(prompts.conversation(n, i), scenario, targets)]
         dearest = max(costs, default=0.0)
         why = "" if planned is not None else "as many requests as it answers"
         why = _NO_CAP if dearest == inf else why
-        total = inf if why else sum(costs) / max(1, len(said)) * (planned or 0)
-        about = planned is not None and planned > len(said)
+        total = inf if why else sum(costs) / max(1, len(numbers)) * (planned or 0)
+        about = planned is not None and planned > len(numbers)
         before = _before(scenario, i) if probed else 0.0
         found.append(Forecast(name, total + before, dearest, why, hourly, about))
     return found
