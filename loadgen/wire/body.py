@@ -22,8 +22,10 @@ def mode_of(exchange: Exchange, data: bytes, *, streams: bool) -> str:
     if not streams:
         return "whole"
     # no line of an event stream begins like HTML or JSON, whatever the header says
-    is_other = data[:64].lstrip()[:1] in (b"<", b"{") or exchange.content_type.startswith(b"application/json")
-    return "other" if is_other else "sse"
+    if data[:64].lstrip()[:1] in (b"<", b"{"):
+        return "other"
+    is_json = exchange.headers.get(b"content-type", b"").lower().startswith(b"application/json")
+    return "other" if is_json else "sse"
 
 
 def keep(body: bytearray, data: bytes, mode: str) -> tuple[str, str] | None:

@@ -67,8 +67,8 @@ class Decoding:
             return
         if not self._mode:
             self._mode = mode_of(self.exchange, data, streams=self.sse.endpoint.streams)
-            if self.exchange.content_encoding not in (b"", b"identity"):
-                self._inflate, self.sse.error = decompressor(self.exchange.content_encoding)
+            if (encoding := self.exchange.headers.get(b"content-encoding")) is not None:
+                self._inflate, self.sse.error = decompressor(encoding.lower().strip())
         if self._inflate is not None:
             data, ends, broken = inflate(self._inflate, data, ends)
             self.sse.error = self.sse.error or broken
@@ -88,7 +88,7 @@ class Decoding:
         if error is not None:
             error = shorten(self._redact(error))
             if outcome == "rate_limited":
-                error += self._redact(retry_words(exchange.retry_after))
+                error += self._redact(retry_words(exchange.headers))
         return Timeline(
             outcome=outcome,
             error=error,

@@ -14,6 +14,8 @@ _ANY_HEADER: Final = 47  # gzip's or zlib's, the widest window
 
 def decompressor(encoding: bytes) -> tuple[Inflate | None, tuple[str, str] | None]:
     """Return what decompresses a Content-Encoding, or the outcome and error of one that is not known."""
+    if encoding in (b"", b"identity"):
+        return None, None
     if encoding in (b"gzip", b"x-gzip", b"deflate"):
         return zlib.decompressobj(wbits=_ANY_HEADER).decompress, None
     what = f"Content-Encoding {encoding.decode('latin-1')!r} although identity was asked for"

@@ -1,5 +1,6 @@
 """How a request ended: its outcome, and the words for it."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -141,7 +142,9 @@ def shorten(text: str) -> str:
     return flat if len(flat) <= MAX_ERROR_CHARS else flat[: MAX_ERROR_CHARS - 1] + "…"
 
 
-def retry_words(retry_after: bytes) -> str:
+def retry_words(headers: Mapping[bytes, bytes]) -> str:
     """Say what a 429 says of when to come back: seconds, or a date (RFC 9110, section 10.2.3)."""
-    when = retry_after[:40].decode("latin-1").strip()
+    # a gateway's own word first; LiteLLM hands its provider's on under another name
+    value = headers.get(b"retry-after") or headers.get(b"llm_provider-retry-after", b"")
+    when = value[:40].decode("latin-1").strip()
     return f" (retry after {when}{' s' if when.isdigit() else ''})" if when else ""

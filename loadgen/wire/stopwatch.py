@@ -22,17 +22,14 @@ now_ns: Final = time.perf_counter_ns
 PENDING_READS: Final = 256
 PENDING_BYTES: Final = 64 << 10
 MAX_HEADER_BYTES: Final = 128 << 10
-_KEPT: Final = frozenset(  # the last of them is a provider's retry-after, as LiteLLM hands it on
-    b"content-type content-encoding content-length transfer-encoding "
-    b"retry-after llm_provider-retry-after".split()
-)
+_KEPT: Final = frozenset((b"content-type", b"content-encoding", b"retry-after", b"llm_provider-retry-after"))
 
 
 class Exchange:
     """One request and its answer on the wire, while live.
 
     reads: instant and bytes of each, in turns, until `take` empties it; seen: how many of its items the
-    framing has seen.
+    framing has seen. headers: the few of the answer that decide how it is read, their names in small letters.
     """
 
     __slots__ = (
@@ -44,17 +41,15 @@ class Exchange:
         "connect_start_ns",
         "connected_ns",
         "connection",
-        "content_encoding",
-        "content_type",
         "done_ns",
         "failure",
         "first_byte_ns",
         "framed",
         "header_bytes",
+        "headers",
         "on_pending",
         "pending_bytes",
         "reads",
-        "retry_after",
         "seen",
         "sent_ns",
         "status",
@@ -105,9 +100,7 @@ class Exchange:
         self.pending_bytes = 0
         self.first_byte_ns: int | None = None
         self.status: int | None = None
-        self.content_type = b""
-        self.content_encoding = b""
-        self.retry_after = b""
+        self.headers: dict[bytes, bytes] = {}
         self.header_bytes = 0
         self.framed = False
         self.chunked = False
@@ -148,18 +141,12 @@ class Exchange:
         if self.answered:  # a trailer decides nothing any more
             return
         name = name.lower()
-        if name not in _KEPT:
-            return
-        if name == b"content-type":
-            self.content_type = value.lower()
-        elif name == b"content-encoding":
-            self.content_encoding = value.lower().strip()
+        if name in _KEPT:
+            self.headers[name] = value
         elif name == b"content-length":
             self.framed = True
         elif name == b"transfer-encoding" and b"chunked" in value.lower():
             self.framed = self.chunked = True
-        elif name == b"retry-after" or not self.retry_after:
-            self.retry_after = value
 
     def on_headers_complete(self) -> None:
         """Take the status; of an informational answer (1xx) nothing is kept."""
@@ -169,7 +156,7 @@ class Exchange:
                 self.status = status
                 self.answered = True
             else:
-                self.content_type = self.content_encoding = b""
+                self.headers.clear()
                 self.framed = self.chunked = False
 
     def on_message_complete(self) -> None:

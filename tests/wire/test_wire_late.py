@@ -106,12 +106,14 @@ async def test_an_answer_that_came_too_late_is_judged_by_its_stamps(
 ) -> None:
     monkeypatch.setattr(Client, "sweep", lambda _: None)  # nobody comes by in time
     late = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.05, late.set)
     async with (
         RawServer([Step.REQUEST, late, OK]) as server,
         calling(server.base_url, timeouts=timeouts_ms(**limits)) as caller,
     ):
-        t = await caller.send()
+        sent = asyncio.ensure_future(caller.send())
+        await caller.until_live(1)
+        asyncio.get_running_loop().call_later(0.05, late.set)
+        t = await sent
         assert (t.outcome, t.error) == ("timeout" if error else "ok", error)
 
 
