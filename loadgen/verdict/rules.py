@@ -122,7 +122,8 @@ def _arrival_rate(report: Report) -> Iterator[str]:
     planned, delivered = known.get("rate_planned_per_s"), known.get("rate_delivered_per_s")
     if not planned or not delivered or (known.get("span_s") or 0.0) < SHORTEST_S:
         return
-    held_back = known.get("dropped", 0) or known.get("delayed", 0) or report.run.stopped_by == "prompts"
+    ran_out = report.run.stopped_by in ("prompts", "budget")
+    held_back = known.get("dropped", 0) or known.get("delayed", 0) or ran_out
     if not held_back and abs(delivered / planned - 1) > RATE_OFF:
         rates = f"{format_number(delivered)} arrivals/s were delivered of {format_number(planned)} planned"
         yield f"{rates} (for each target): {_remedy(report)}"

@@ -122,6 +122,7 @@ SILENT = {
     "too short to have a rate": report(arrivals=arrivals(rate_delivered_per_s=40.0, span_s=0.5)),
     "a burst has no rate": report(arrivals=arrivals(rate_planned_per_s=None, rate_delivered_per_s=None)),
     "the cap dropped some": report(arrivals=arrivals(sent=900, dropped=100, rate_delivered_per_s=45.0)),
+    "the budget ended it": report(arrivals=arrivals(rate_delivered_per_s=45.0), stopped_by="budget"),
     "the cap made them wait": report(target(send_lag_ms=900.0), arrivals=arrivals(delayed=500)),
     "drift that may be chance": report(moved(1.4, (1.11, 1.7), 0.01)),
     "drift of less than a tenth": report(moved(1.12, (1.09, 1.15), 1e-9)),
