@@ -188,7 +188,7 @@ def _remove(raw: Any, place: str) -> bool:
     try:
         for step in parents:
             raw = raw[int(step)] if isinstance(raw, list) else raw[step]
-        del raw[last]
+        del raw[int(last) if isinstance(raw, list) else last]
     except (KeyError, TypeError, ValueError, IndexError):
         return False
     return True
