@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
 from base64 import b64decode
@@ -19,13 +20,16 @@ _ARGUMENTS = (
 )
 
 
+_PATIENCE_S = 60
+
+
 class Page:
     """One tab. seen: the events of the protocol so far, as (method, params)."""
 
     def __init__(self, commands: int, answers: int) -> None:
         self.seen: list[tuple[str, Any]] = []
-        self._to = os.fdopen(commands, "wb", buffering=0)
-        self._from = os.fdopen(answers, "rb")
+        self._to = commands
+        self._from = answers
         self._left = b""
         self._number = 0
         self._session: dict[str, str] = {}
@@ -39,7 +43,7 @@ class Page:
         """Give one command and wait for its answer."""
         self._number += 1
         command = {"id": self._number, "method": method, "params": params} | self._session
-        self._to.write(json.dumps(command).encode() + b"\0")
+        os.write(self._to, json.dumps(command).encode() + b"\0")
         while True:
             message = self._next()
             if message.get("id") == self._number:
@@ -48,6 +52,7 @@ class Page:
 
     def open(self, path: Path) -> None:
         """Load a file and wait until its scripts have run."""
+        self.seen.clear()
         self.call("Page.navigate", url=path.as_uri())
         while not any(method == "Page.loadEventFired" for method, _ in self.seen):
             self._next()
@@ -76,14 +81,16 @@ class Page:
         path.write_bytes(b64decode(self.call("Page.captureScreenshot", **clips)["data"]))
 
     def _next(self) -> Any:
-        message = bytearray()
-        while (byte := self._from.read(1)) != b"\0":
-            assert byte, "Chromium ended"
-            message += byte
-        decoded = json.loads(message)
-        if "method" in decoded:
-            self.seen.append((decoded["method"], decoded["params"]))
-        return decoded
+        while (end := self._left.find(b"\0")) < 0:
+            assert select.select([self._from], [], [], _PATIENCE_S)[0], "Chromium does not answer"
+            read = os.read(self._from, 1 << 16)
+            assert read, "Chromium ended"
+            self._left += read
+        message = json.loads(self._left[:end])
+        self._left = self._left[end + 1 :]
+        if "method" in message:
+            self.seen.append((message["method"], message["params"]))
+        return message
 
 
 @contextmanager
@@ -112,6 +119,8 @@ def chromium(profile: Path) -> Iterator[Page]:
     try:
         yield Page(command_write, answer_read)
     finally:
+        os.close(command_write)
+        os.close(answer_read)
         process.terminate()
         try:
             process.wait(10)

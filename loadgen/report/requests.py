@@ -16,7 +16,7 @@ from loadgen.units import NS_PER_MS, format_number
 
 _ROWS: Final = 240  # of the timeline, over all targets
 _POINTS: Final = 2_400  # of the scatter plot
-_ROW_PX: Final = 4
+_ROW_PX: Final = 3  # so that all of them fit a printed page
 _PARTS: Final = (
     ("not yet sent", "#F0E442"),
     ("connect", COLOURS[4]),
@@ -161,7 +161,7 @@ def timeline(picked: dict[str, Picked]) -> Plot | None:
         f"({clean(rows[0].whose)}) down to {format_number(rows[-1].took_ms)} ms ({clean(rows[-1].whose)}).",
         {"data": traces, "layout": layout},
         _request_table(rows),
-        160 + _ROW_PX * shown,
+        140 + _ROW_PX * shown,
     )
 
 

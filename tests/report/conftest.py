@@ -1,5 +1,7 @@
 """Invented reports: a target with the figures a test cares for, the rest plausible."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,6 +19,8 @@ from loadgen.results.model import (
     Verdict,
     WithFailures,
 )
+from tests.endpoint import Asked, Endpoint, refusal, stream
+from tests.program import run_here, target, write_scenario
 
 NOTHING = Dist(count=0)
 VALID = Verdict("valid")
@@ -148,3 +152,29 @@ class Invent:
 @pytest.fixture
 def invent() -> type[Invent]:
     return Invent
+
+
+EVIL = "</script><script>alert(1)</script>"
+EVIL_TOO = '<img src="http://127.0.0.1:9/x.png" onerror="alert(2)"> & $x$ %{y} <b>bold</b>'
+
+
+@pytest.fixture(scope="session")
+def evil_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with HTML in the names of its targets, its task, a label and an error's text."""
+
+    def answer(asked: Asked) -> AsyncIterator[bytes]:
+        fails = asked.model == EVIL_TOO and asked.of_model % 4 == 3
+        return refusal(500, f"no {EVIL_TOO}") if fails else stream(4, first_s=0.01, gap_s=0.002)
+
+    folder = tmp_path_factory.mktemp("evil")
+    workload = {"source": "jsonl", "file": "prompts.jsonl", "output_tokens": 4, "task": "<i>task</i>"}
+    with Endpoint(answer) as endpoint:
+        path = write_scenario(
+            folder,
+            *(target(name, endpoint.base_url) for name in (EVIL, EVIL_TOO)),
+            load={"concurrency": 2, "requests": 100, "duration": "30s", "warmup": "0.1s"},
+            workload=workload,
+            description=EVIL,
+            report={"formats": ["html"], "labels": {EVIL_TOO: EVIL}},
+        )
+        return run_here(folder, path).folder

@@ -43,8 +43,8 @@
     };
   }
 
-  function paint() {
-    for (const div of plots) Plotly.relayout(div, themed(div.layout));
+  function paint(size = {}) {
+    for (const div of plots) Plotly.relayout(div, { ...themed(div.layout), ...size });
   }
 
   for (const div of plots) {
@@ -52,14 +52,14 @@
     Plotly.newPlot(div, data, layoutOf(div, layout), config);
   }
   paint();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => paint());
   addEventListener("beforeprint", () => {
     document.documentElement.dataset.print = "";
-    paint();
+    paint({ width: 660 }); // A4 and Letter between their margins
   });
   addEventListener("afterprint", () => {
     delete document.documentElement.dataset.print;
-    paint();
+    paint({ width: null, autosize: true });
   });
   document.documentElement.dataset.drawn = plots.length;
 })();
