@@ -157,9 +157,12 @@ def test_options_that_are_not_given_change_nothing(path: Path) -> None:
 
 
 def test_load_options(path: Path) -> None:
-    got = options(path, concurrency="8", requests=100, duration="1m", warmup="0", ramp="1s", seed=9)
+    got = options(
+        path, concurrency="8", requests=100, duration="1m", warmup="0", ramp="1s", seed=9, max_cost=2.5
+    )
     assert (got.load.concurrency, got.load.requests, got.load.duration_ns) == (8, 100, 60 * 10**9)
     assert (got.load.warmup_ns, got.load.ramp_ns, got.seed) == (0, 10**9, 9)
+    assert got.budget.max_usd == 2.5
 
 
 BURSTY = """
@@ -254,6 +257,9 @@ def test_base_url_by_option_takes_no_default_key_along(path: Path, monkeypatch: 
         ({"warmup": "-1s"}, '--warmup: "-1s" is negative'),
         ({"ramp": "soon"}, '--ramp: "soon" is not a duration'),
         ({"seed": -1}, "--seed: -1 is out of range"),
+        ({"max_cost": 0.0}, "--max-cost: is 0, and every request costs something"),
+        ({"max_cost": -1.0}, "--max-cost: -1.0 is out of range"),
+        ({"max_cost": float("nan")}, "--max-cost: nan is out of range"),
         ({"base_url": "h/v1"}, '--base-url: "h/v1" does not begin with http'),
         ({"api_key_env": "sk-1"}, "--api-key-env: the value is not the name of an environment variable"),
         ({"model": ["a", "a"]}, '--model: "a" is the name of targets[0] too'),
