@@ -1,20 +1,14 @@
 """loadgen: a load tester for LLM endpoints whose numbers can be trusted.
 
-`load_scenario`, `run` (with `RunOptions`), `open_run`, `compare`: what the commands do, as typed objects. See
-docs/python.md. They are imported when they are asked for: `loadgen --help` needs none of them.
+`load_scenario`, `run` (with `RunOptions`), `open_run`, `compare`: what the commands do, as typed objects; see
+docs/python.md. Their types are in __init__.pyi: they are imported when they are asked for, since
+`loadgen --help` needs none of them.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from loadgen.answers.compared import compare
-    from loadgen.api import RunOptions, run
-    from loadgen.results.read import open_run
-    from loadgen.scenario.load import load as load_scenario
+from typing import Any, Final
 
 __version__ = "0.1.0"
-__all__ = ["RunOptions", "__version__", "compare", "load_scenario", "open_run", "run"]
 
 _WHERE: Final = {
     "load_scenario": ("loadgen.scenario.load", "load"),

@@ -17,6 +17,7 @@ from loadgen.measure.routes import Routing
 from loadgen.measure.sample import Sample
 from loadgen.measure.series import Series
 from loadgen.measure.spending import Spending
+from loadgen.measure.sums import ErrorTexts, TokenSums
 from loadgen.measure.tokens import tokens_between
 from loadgen.wire.timeline import NO_EVENTS, Int64s, Timeline
 
@@ -47,7 +48,6 @@ class TargetRecorder:
     dropped: arrivals that a cap on requests under way did away with. left: requests that left in the window.
     sessions_*: conversations begun in the window, ended in it with their last turn, ended by a failed turn.
     good: requests of the window within all `bounds`; window_good: those that ended in it, whenever begun.
-    prompt_tokens_told: prompt tokens of those requests whose usage tells how many were cached.
     counts: shape (metrics, BUCKETS), successful requests of the window. reached, censored: shape
     (failure metrics, BUCKETS), requests that the run cut off: what they had reached, and how long they had
     waited. failed: requests of the window that failed.
@@ -68,14 +68,12 @@ class TargetRecorder:
         self.reached: Counts = np.zeros((len(FAILURE_METRICS), BUCKETS), np.int64)
         self.censored: Counts = np.zeros((len(FAILURE_METRICS), BUCKETS), np.int64)
         self.outcomes: dict[str, Counter[str]] = {phase: Counter() for phase in PHASES}
-        self.errors: Counter[str] = Counter()
-        self.tokens: Counter[str] = Counter()
-        self.token_sources: Counter[str] = Counter()
+        self.errors = ErrorTexts()
+        self.tokens = TokenSums()
         self.failures: Counter[str] = Counter()
         self.output_tokens = 0
         self.dropped = self.left = self.late = self.resent = 0
         self.sessions_begun = self.sessions_ended = self.sessions_failed = 0
-        self.prompt_tokens_told = self.requests_told = 0
         self.window_output_tokens = 0.0
         self.window_ok = self.window_good = self.good = 0
         self.last_done_ns = 0
@@ -98,7 +96,7 @@ class TargetRecorder:
         self.output_tokens += sample.output_tokens or 0
         if sample.outcome not in ("ok", "cancelled"):
             self.failures[sample.outcome] += 1
-            self._count_error(sample.error or sample.outcome)
+            self.errors.add(sample.error or sample.outcome)
         if sample.rule is not None:
             self.routing.add(sample, sample.rule)
         if sample.phase == "measure":
@@ -138,7 +136,7 @@ class TargetRecorder:
         if sample.route is not None:
             self.by_route.add(sample.route, sample, values)
         self.last_done_ns = max(self.last_done_ns, sample.done_ns)
-        self._add_tokens(sample)
+        self.tokens.add(sample)
         if good:
             self._record(values, timeline.event_ns if timeline is not None else NO_EVENTS)
         elif sample.outcome == "cancelled":
@@ -181,30 +179,11 @@ class TargetRecorder:
             elif start is not None:
                 self.censored[row, indexes(np.array([(sample.done_ns - start) // 1000]))[0]] += 1
 
-    def _add_tokens(self, sample: Sample) -> None:
-        self.tokens["prompt"] += sample.prompt_tokens or 0
-        if sample.cached_tokens is not None:
-            self.tokens["cached"] += sample.cached_tokens
-            self.prompt_tokens_told += sample.prompt_tokens or 0
-            self.requests_told += 1
-        self.tokens["reasoning"] += sample.reasoning_tokens or 0
-        self.tokens["output"] += sample.output_tokens or 0
-        if sample.token_source is not None and sample.outcome == "ok":
-            self.token_sources[sample.token_source] += 1
-
-    def _count_error(self, text: str) -> None:
-        # texts may hold request ids and times: a server that varies them must not fill the memory
-        if text in self.errors or len(self.errors) < 100:
-            self.errors[text] += 1
-        else:
-            self.errors["(other errors)"] += 1
-
 
 class Recorder:
     """All targets of a run, each at every level of the load.
 
-    levels: in order of time. targets: one recorder each by its name; see `TargetRecorder`. bounds: what a
-    request has to keep to be good.
+    levels: in order of time. targets: a `TargetRecorder` each by its name. bounds: what keeps a request good.
     """
 
     def __init__(
@@ -243,9 +222,8 @@ class Recorder:
         """Have the windows end at this offset at the latest: the run was stopped early."""
         for recorder in self._of.values():
             label, start, end = recorder.level
-            recorder.level = LevelWindow(
-                label, start, max(start, now_ns if end is None else min(end, now_ns))
-            )
+            end = now_ns if end is None else min(end, now_ns)
+            recorder.level = LevelWindow(label, start, max(start, end))
 
     def at_levels(self, target: str) -> list[TargetRecorder]:
         """Return a target's recorders in order of its levels."""

@@ -184,9 +184,9 @@ def _requests(recorder: TargetRecorder) -> Requests:
 
 
 def _tokens(recorder: TargetRecorder) -> Tokens:
-    sources = {source: n for source, n in sorted(recorder.token_sources.items()) if n}
+    sources = {source: n for source, n in sorted(recorder.tokens.sources.items()) if n}
     source = None if not sources else next(iter(sources)) if len(sources) == 1 else "mixed"
-    sums = recorder.tokens
+    sums = recorder.tokens.sums
     return Tokens(
         prompt=sums["prompt"],
         cached=sums["cached"],
@@ -194,8 +194,8 @@ def _tokens(recorder: TargetRecorder) -> Tokens:
         output=sums["output"],
         source=source,
         sources=sources,
-        prompt_cache_told=recorder.prompt_tokens_told,
-        requests_cache_told=recorder.requests_told,
+        prompt_cache_told=recorder.tokens.prompt_told,
+        requests_cache_told=recorder.tokens.requests_told,
     )
 
 
@@ -261,7 +261,7 @@ def target_report(
             good_requests_per_s=rate(recorder.window_good),
             delivered_requests_per_s=rate(recorder.left),
         ),
-        errors=dict(recorder.errors.most_common(20)),
+        errors=dict(recorder.errors.counts.most_common(20)),
         metrics=metrics(recorder),
         series=recorder.series.table(),
         cost=_cost(facts, recorder, window_s, offered if open_loop else done),

@@ -82,7 +82,7 @@ class ClosedLoop:
             if self._ready[target]:
                 free_ns = await self._grant(target, free_ns)
             elif session := self._session(target, free_ns):
-                if session.thinks and stage.plan.mode == "concurrency":
+                if any(turn.think_ns for turn in session.said.turns) and stage.plan.mode == "concurrency":
                     lease: Lease = asyncio.get_running_loop().create_future()
                     group.create_task(self._lend(session, target, free_ns, lease))
                     free_ns = await lease

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from loadgen.measure.sample import Origin, make_sample
+from loadgen.run.history import quoted, returned
 from loadgen.run.routes import Routed, Way
 from loadgen.run.stage import Stage
 from loadgen.wire.client import Client
@@ -13,9 +14,8 @@ from loadgen.wire.timeline import Answer, Timeline
 from loadgen.workload.prompt import Conversation, Message, Prompt, Turn
 
 MOST_TOOL_ROUNDS: Final = 8
-
-
 Prepared = tuple[Prompt, Way, bytes]
+Heard = tuple[Answer | None, list[Message]]
 
 
 class Gate(NamedTuple):
@@ -37,21 +37,11 @@ class Session(NamedTuple):
     number: int
     said: Conversation
 
-    @property
-    def thinks(self) -> bool:
-        """Whether there is time between its turns."""
-        return any(turn.think_ns for turn in self.said.turns)
-
-    @property
-    def single(self) -> bool:
-        """Whether it is one request, whatever the answer."""
-        return len(self.said.turns) == 1 and not self.said.results
-
     def prepared(self) -> Prepared | None:
         """Make the only request of a session beforehand; None for conversations."""
-        if not self.single:
+        turn, *later = self.said.turns
+        if later or self.said.results:
             return None
-        turn = self.said.turns[0]
         prompt = self._prompt(turn, turn.messages, keep_answer=False)
         way = self._way(prompt)
         return prompt, way, way[0].request(prompt)
@@ -94,7 +84,7 @@ class Session(NamedTuple):
             if answer is None:
                 return done_ns
             history += turn.messages
-            history += turn.answer if turn.answer is not None else _messages(answer)
+            history += turn.answer if turn.answer is not None else quoted(answer)
             if calls and rounds < MOST_TOOL_ROUNDS:
                 rounds += 1
                 turns.appendleft(Turn(calls, asked_output_tokens=turn.asked_output_tokens))
@@ -121,13 +111,11 @@ class Session(NamedTuple):
         if held_usd is None:
             return stage.elapsed_ns, None, []
         origin, level = self._origin(prompt, number, intended_ns)
-        decoded: asyncio.Future[tuple[Answer | None, list[Message]]] = (
-            asyncio.get_running_loop().create_future()
-        )
+        decoded: asyncio.Future[Heard] = asyncio.get_running_loop().create_future()
 
         def deliver(timeline: Timeline) -> None:
             answer = (timeline.answer or Answer("")) if timeline.outcome == "ok" else None
-            calls = self._results(answer)
+            calls = returned(answer, self.said.results)
             ends = answer is None or (last and not calls)
             window_ns = stage.windows_ns[level]
             sample = make_sample(origin, timeline, stage.epoch_ns, window_ns, last_turn=ends)
@@ -179,23 +167,3 @@ class Session(NamedTuple):
             levels[level].label,
         )
         return origin, level
-
-    def _results(self, answer: Answer | None) -> list[Message]:
-        """What the functions return that an answer calls, as messages."""
-        known = self.said.results
-        calls = answer.tool_calls if answer is not None and known else []
-        return [
-            {
-                "role": "tool",
-                "tool_call_id": call.get("id", ""),
-                "content": known.get(call["function"]["name"], "error: no such function"),
-            }
-            for call in calls
-        ]
-
-
-def _messages(answer: Answer) -> list[Message]:
-    """Return the answer as the next turn quotes it."""
-    if answer.tool_calls:
-        return [{"role": "assistant", "content": answer.text or None, "tool_calls": answer.tool_calls}]
-    return [{"role": "assistant", "content": answer.text}]

@@ -163,8 +163,8 @@ def test_prompt_tokens_count_for_the_cache_only_where_it_is_told() -> None:
     for s in (sample(cached_tokens=0), sample(cached_tokens=5), sample()):
         recorder.add(s)
     found = recorder.targets["a"]
-    assert (found.tokens["cached"], found.prompt_tokens_told, found.requests_told) == (5, 14, 2)
-    assert found.tokens["prompt"] == 21
+    assert (found.tokens.sums["cached"], found.tokens.prompt_told, found.tokens.requests_told) == (5, 14, 2)
+    assert found.tokens.sums["prompt"] == 21
 
 
 def test_dropped_arrivals_are_their_levels() -> None:

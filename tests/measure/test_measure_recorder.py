@@ -112,7 +112,7 @@ def test_other_phases_count_only_where_they_should(phase: str) -> None:
     assert not recorder.censored.any()
     assert not recorder.reached.any()
     assert recorder.failed == 0
-    assert not any(recorder.tokens.values())
+    assert not any(recorder.tokens.sums.values())
     assert recorder.outcomes[phase] == {"ok": 1, "http_error": 1, "cancelled": 1}
     assert recorder.window_output_tokens == 9  # tokens count where they arrive, not where they were asked for
     assert recorder.last_done_ns == 0
@@ -129,7 +129,7 @@ def test_failures_and_cut_offs() -> None:
     )
     assert recorder.failed == 2
     assert recorder.failures == {"http_error": 1, "timeout": 1}
-    assert recorder.errors == {"HTTP 500": 1, "timeout": 1}
+    assert recorder.errors.counts == {"HTTP 500": 1, "timeout": 1}
     assert recorder.last_done_ns == 400 * MS
     rows = {m.name: i for i, m in enumerate(FAILURE_METRICS)}
     censored = {name: int(recorder.censored[i].sum()) for name, i in rows.items()}
@@ -163,16 +163,16 @@ def test_tokens_and_their_sources() -> None:
         sample(output_tokens=40, prompt_tokens=None, token_source="events"),
         sample(**FAILED, prompt_tokens=1),
     )
-    assert recorder.tokens == {"prompt": 8, "cached": 5, "reasoning": 2, "output": 43}
-    assert recorder.token_sources == {"usage": 1, "events": 1}
+    assert recorder.tokens.sums == {"prompt": 8, "cached": 5, "reasoning": 2, "output": 43}
+    assert recorder.tokens.sources == {"usage": 1, "events": 1}
     assert recorder.output_tokens == 43
 
 
 def test_errors_that_never_repeat_do_not_fill_the_memory() -> None:
     recorder = recorded(*(sample(**FAILED | {"error": f"request {i} failed"}) for i in range(150)))
-    assert len(recorder.errors) == 101
-    assert recorder.errors["(other errors)"] == 50
-    assert sum(recorder.errors.values()) == 150
+    assert len(recorder.errors.counts) == 101
+    assert recorder.errors.counts["(other errors)"] == 50
+    assert sum(recorder.errors.counts.values()) == 150
 
 
 def test_targets_are_apart() -> None:
