@@ -68,6 +68,12 @@ def test_check_says_the_most_that_it_can_cost(
     assert told in checked(tmp_path, *asked, load=load, options=options)
 
 
+def test_hours_are_beside_what_requests_cost(tmp_path: Path) -> None:
+    hours, paid = target("a", URL, price={"gpu_hour": 2.5}), target("b", URL, price=DEAR)
+    assert checked(tmp_path, hours, load=FOREVER) == "a: USD 2.50 an hour, whatever is sent"
+    assert checked(tmp_path, hours, paid, load=FIVE).endswith("in all at most USD 1.80")
+
+
 ASKED = "and there is no terminal to ask on; add --yes, or a --max-cost of at most 1"
 
 

@@ -63,7 +63,7 @@ def forecasts(scenario: Scenario, plan: Plan, prompts: Prompts, *, probed: bool 
             continue
         costs = [usd for n in numbers for usd in _requests(prompts.conversation(n, i), scenario, targets)]
         dearest = max(costs, default=0.0)
-        why = "" if planned is not None else "as many requests as it answers"
+        why = "" if planned is not None or not dearest else "as many requests as it answers"
         why = _NO_CAP if dearest == inf else why
         total = inf if why else sum(costs) / max(1, len(numbers)) * (planned or 0)
         about = planned is not None and planned > len(numbers)
