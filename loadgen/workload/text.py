@@ -13,6 +13,7 @@ from loadgen.workload.vocabulary import WORDS
 CHARS_PER_TOKEN: Final = 6.35
 
 _SHORTEST_WORD: Final = 1 + min(map(len, WORDS))
+_WORDS: Final = np.array(WORDS, dtype=object)
 _LAST: Final = len(WORDS) - 1  # the number of words is a power of two
 
 Piece = Callable[[int, int], str]
@@ -46,6 +47,6 @@ def words(seed: int) -> Piece:
         # a hash in place of a generator: the same words on every release of Python and numpy
         source = hashlib.shake_128(f"{seed}:{key}".encode())
         drawn = np.frombuffer(source.digest(2 * (chars // _SHORTEST_WORD + 1)), dtype="<u2") & _LAST
-        return " ".join([WORDS[n] for n in drawn.tolist()])[:chars]
+        return " ".join(_WORDS[drawn].tolist())[:chars]
 
     return piece
