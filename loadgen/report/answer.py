@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from loadgen.answers.compare import NOT_SHOWN
+from loadgen.answers.compare import NOT_BOUNDED, NOT_SHOWN
 from loadgen.report.compare import able, cells, change, figure
 from loadgen.report.figures import clean, describe_load
 from loadgen.report.said import Grid
@@ -32,7 +32,8 @@ def answer(report: Report) -> list[str]:
     """Say which target is faster where a comparison was made; else the figures, the fastest first."""
     key, name = _headline(report.targets)
     told = _pairs(c for c in report.comparison if c.metric == key and c.percentile in _PERCENTILES)
-    if told:
+    bounded = any(row.verdict != NOT_BOUNDED for rows in told.values() for row in rows)
+    if bounded:
         return [_compared(name, *names, rows) for names, rows in told.items()]
     known = sorted(
         (d.p50, d.p99, clean(t.name))
@@ -46,7 +47,8 @@ def answer(report: Report) -> list[str]:
     figures = [f"{who} {format_number(p50)} / {format_number(p99)} ms" for p50, p99, who in shown]
     said = [f"{name.capitalize()}, p50 / p99: {('; ' if few else ' to ').join(figures)}."]
     if len(_names(report)) > 1:
-        said.append("Whether they differ was not tested; the table has 95 % intervals.")
+        was = "can't be told from so few requests" if told else "was not tested; the table has 95 % intervals"
+        said.append(f"Whether they differ {was}.")
     return said
 
 

@@ -208,7 +208,7 @@ def _found(
 def _edges(dists: Sequence[Distribution], scale: float) -> list[float]:
     """Return the edges of the bins: equal steps of the logarithm, over at least a factor of 2."""
     # of two events in one read the gap is nearly nothing: a few of these must not stretch the axis
-    low = max(scale, min(d.percentile(0.5) or 0.0 for d in dists)) * 0.98
+    low = 0.98 * max(scale, min(max(d.at_rank(1), (d.percentile(50) or 0.0) / 50) for d in dists))
     high = max(low, *(d.at_rank(d.count) for d in dists)) * 1.02
     wider = max(1.0, 2 * low / high) ** 0.5
     low, high = low / wider, high * wider
@@ -256,16 +256,16 @@ def over_time(report: Report, phases: Sequence[Span]) -> Plot | None:
         ]
     heads = ("target", "from second", what, *(["TTFT p50", "p99"] if latency else []))
     heads += ("failed",) if failures else ()
-    ends_s = max(series["interval_s"] * len(series["sent"]) for *_, series in shown)
+    ends_s = max([s["interval_s"] * len(s["sent"]) for *_, s in shown] + [p.end_s for p in phases])
     marked = ", ".join(f"{p.name} {p.start_s:.3g} to {p.end_s:.3g} s" for p in phases)
     return Plot(
         "over-time",
         "Over time",
-        "Requests by the second in which they were sent (TTFT) or ended (failures), tokens by when they "
-        "arrived. TTFT: p50 thick, p99 thin. "
-        + ("Shaded: outside the window, not counted in any figure above." if phases else ""),
+        "Tokens by when they arrived, requests by when they ended."
+        + (" TTFT by when the request was sent: p50 thick, p99 thin." if latency else "")
+        + (" Shaded: outside the window." if len(phases) > 1 else ""),
         f"{', '.join(panels)} over {ends_s:g} s; phases: {marked or 'not known'}.",
-        {"data": traces, "layout": _panels(panels) | _shade(phases)},
+        {"data": traces, "layout": _panels(panels, ends_s) | _shade(phases)},
         Grid(heads, tuple(table)),
         160 + 170 * len(panels),
     )
@@ -297,11 +297,15 @@ def _time_traces(
             yield trace | {"mode": "lines", "line": line(i) | ({"width": 1} if column == "p99" else {})}
 
 
-def _panels(names: Sequence[str]) -> dict[str, Any]:
+def _panels(names: Sequence[str], ends_s: float) -> dict[str, Any]:
     """Return a layout of panels below each other over one axis of time."""
     n = len(names)
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": "seconds since the start"}, "anchor": "y" if n == 1 else f"y{n}"},
+        "xaxis": {
+            "title": {"text": "seconds since the start"},
+            "range": [0, ends_s],
+            "anchor": "y" if n == 1 else f"y{n}",
+        },
         "hovermode": "x unified",
         "barmode": "stack",
         "legend": {"y": 1.06},  # above the names of the phases

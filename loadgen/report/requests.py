@@ -20,7 +20,7 @@ _ROW_PX: Final = 3  # so that all of them fit a printed page
 _PARTS: Final = (
     ("not yet sent", "#F0E442"),
     ("connect", COLOURS[4]),
-    ("wait for the first token", "#707070"),
+    ("wait for output", "#707070"),
     ("stream", COLOURS[5]),
 )
 

@@ -156,7 +156,11 @@ def two(invent: Any, *rows: Comparison, **changes: Any) -> Report:
 def test_without_a_comparison_the_figures_stand_side_by_side_the_fastest_first(invent: Any) -> None:
     first, second = answer(two(invent))
     assert first == "Time to first token, p50 / p99: fast 100 / 400 ms; slow 200 / 800 ms."
-    assert "was not tested" in second
+    assert second == "Whether they differ was not tested; the table has 95 % intervals."
+    assert answer(two(invent, row("not bounded"))) == [
+        first,
+        "Whether they differ can't be told from so few requests.",
+    ]
 
 
 @pytest.mark.parametrize(

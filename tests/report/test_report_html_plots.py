@@ -160,7 +160,7 @@ def test_only_the_window_is_picked_and_levels_are_apart() -> None:
     assert [(name, p.seen) for name, p in picked.items()] == [("a", 0), ("a @ 5/s", 1)]
 
 
-PARTS = ("not yet sent", "connect", "wait for the first token", "stream")
+PARTS = ("not yet sent", "connect", "wait for output", "stream")
 
 
 @pytest.mark.parametrize(
