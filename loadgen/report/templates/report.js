@@ -23,6 +23,7 @@
     for (const axis of Object.keys(layout).filter((key) => /^[xy]axis/.test(key))) {
       told[`${axis}.separatethousands`] = true;
       told[`${axis}.exponentformat`] = "none";
+      told[`${axis}.automargin`] = true;
       told[`${axis}.gridcolor`] = told[`${axis}.zerolinecolor`] = told[`${axis}.linecolor`] = line;
     }
     return told;
