@@ -39,8 +39,8 @@ WRONG = {
         [
             (
                 'targets[0].model: "gpt-image-1-mini" does not stream answers, says article C, "GPT Image 1'
-                ' Mini vs Gemini 3.1 Pro"; write stream = false or endpoint = "images", name another model, or'
-                " set the fact right in a file that LOADGEN_MODELS names"
+                ' Mini vs Gemini 3.1 Pro"; write stream = false or endpoint = "images", name another model,'
+                " or set the fact right in a file that LOADGEN_MODELS names"
             )
         ],
     ),
