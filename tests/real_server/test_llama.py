@@ -40,7 +40,7 @@ def test_code_completion_runs(base_url: str, tmp_path: pathlib.Path) -> None:
     command += ["--warmup", "0s", "--ramp", "0s", "--duration", "5m"]
     command += ["--set", "workload.prompt_tokens=80", "--set", "workload.output_tokens=12"]
     run = subprocess.run(command, capture_output=True, check=False, timeout=280)
-    assert run.returncode == 0, run.stderr.decode()
+    assert run.returncode in (0, 3), run.stderr.decode()  # 3: its objectives are not meant for a CPU
     (target,) = orjson.loads(run.stdout)["targets"]
     assert target["requests"]["sent"] == target["requests"]["ok"] == 6
     assert target["tokens"]["source"] == "usage"
