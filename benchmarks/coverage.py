@@ -22,8 +22,8 @@ import numpy as np
 from bars import Bars, options
 from numpy.typing import NDArray
 
-from loadgen.answers.statistics import LEVEL, NORMAL, contrast, holm, quantile
 from loadgen.measure.histogram import BUCKETS, Distribution, indexes
+from loadgen.measure.statistics import LEAST_BEYOND, LEVEL, NORMAL, contrast, effective_sizes, holm, quantile
 
 Floats = NDArray[np.float64]
 
@@ -33,6 +33,7 @@ LAWS: Final = ("log-normal", "bimodal", "AR(1) 0.5", "AR(1) 0.8")
 SIZES: Final = (500, 2_000, 20_000)
 LEAST: Final = 0.93
 _PEAK: Final = 0.1  # sigma of each of the two modes, at 1 (60 %) and 4 (40 %)
+_LATEST: Final = 4_096  # as in loadgen.run.ends
 _A_SECOND: Final = 100  # a run's requests between two looks at `until`
 
 
@@ -89,8 +90,8 @@ def intervals(task: Task) -> Floats:
 def until(task: Task) -> Floats:
     """Return what `intervals` does, for runs that stop as `load.until` stops them, or at n.
 
-    That rule looks at the interval once a second (within 5 % for p50, 10 % for p99) and takes requests for
-    independent; what is reported then does not.
+    That rule looks at the interval once a second (within 5 % for p50, 10 % for p99), by the effective size
+    that the latest requests tell.
     """
     rng, true = np.random.default_rng(task.seed), truth(task.law, task.p)
     sums, relative = np.zeros(3), 0.05 if task.p == 0.5 else 0.1
@@ -99,8 +100,15 @@ def until(task: Task) -> Floats:
         cells = indexes((values * 100_000).astype(np.int64))  # 1 is 100 ms
         for end in range(_A_SECOND, task.n + 1, _A_SECOND):
             seen = Distribution(np.bincount(cells[:end], minlength=BUCKETS), 1e-5)
-            middle, bounds = seen.percentile(100 * task.p) or 0.0, seen.interval(100 * task.p)
-            tight = bounds is not None and max(bounds[1] - middle, middle - bounds[0]) <= relative * middle
+            latest = values[max(0, end - _LATEST) : end]
+            effective = effective_sizes(latest, [task.p])[0] / len(latest)
+            middle, bounds = seen.percentile(100 * task.p) or 0.0, seen.interval(100 * task.p, effective)
+            few = end * effective * min(task.p, 1 - task.p) < LEAST_BEYOND
+            tight = (
+                bounds is not None
+                and not few
+                and max(bounds[1] - middle, middle - bounds[0]) <= relative * middle
+            )
             if tight or end == task.n:
                 known = quantile(values[:end], task.p)
                 if known is not None:

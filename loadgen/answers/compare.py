@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from loadgen.answers.sides import RUNS_A_SIDE, Side
-from loadgen.answers.statistics import LEVEL, Contrast, Estimate, contrast, detectable, holm
+from loadgen.measure.statistics import LEVEL, Contrast, Estimate, contrast, detectable, holm
 from loadgen.results.model import Comparison
 
 BETTER: Final = "better"

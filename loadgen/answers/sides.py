@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.answers.statistics import Estimate, mean, of_runs, quantiles, share
+from loadgen.measure.statistics import Estimate, mean, of_runs, quantiles, share
 from loadgen.results.columns import Columns, read_columns
 from loadgen.results.model import Report, TargetReport
 from loadgen.results.read import SavedRun, open_run

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.answers.sides import Part
-from loadgen.answers.statistics import LEVEL, Estimate, holm, quantiles
+from loadgen.measure.statistics import LEVEL, Estimate, holm, quantiles
 from loadgen.results.model import SlowGroup
 from loadgen.units import NS_PER_S
 

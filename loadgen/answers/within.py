@@ -10,7 +10,7 @@ import numpy as np
 from loadgen.answers.compare import compare_all
 from loadgen.answers.sides import Part, Side
 from loadgen.answers.slices import slowest
-from loadgen.answers.statistics import Floats, drift, quantiles, unsettled
+from loadgen.measure.statistics import Floats, drift, quantiles, unsettled
 from loadgen.results.columns import read_columns
 from loadgen.results.model import Comparison, Dist, Drift, Report, TargetReport
 

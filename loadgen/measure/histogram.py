@@ -91,10 +91,18 @@ class Distribution:
             return None
         return self.at_rank(max(1, math.ceil(round(percent / 100 * self.count, 9))))
 
-    def interval(self, percent: float) -> tuple[float, float] | None:
-        """Return the 95 % interval of a percentile; None when the sample can't bound it."""
-        ranks = order_ranks(self.count, percent / 100)
-        return None if ranks is None else (self.at_rank(ranks[0]), self.at_rank(ranks[1]))
+    def interval(self, percent: float, effective: float = 1.0) -> tuple[float, float] | None:
+        """Return the 95 % interval of a percentile; None when the sample can't bound it.
+
+        effective: the share of the values that count as independent; the ranks are then those of so few,
+        spread over all.
+        """
+        size = max(1, round(self.count * effective))
+        ranks = order_ranks(size, percent / 100) if self.count else None
+        if ranks is None:
+            return None
+        low, high = ranks[0] * self.count // size, -(-ranks[1] * self.count // size)
+        return self.at_rank(max(1, low)), self.at_rank(min(self.count, high))
 
     def moments(self) -> tuple[float, float] | None:
         """Return mean and standard deviation of the buckets' midpoints; None without values."""

@@ -12,7 +12,7 @@ from loadgen.measure.recorder import LevelWindow, Recorder, TargetRecorder
 from loadgen.measure.sample import Sample
 from loadgen.plan.plan import Plan
 from loadgen.run.closed import ClosedLoop
-from loadgen.run.ends import ErrorShare, tight_enough
+from loadgen.run.ends import Enough, ErrorShare
 from loadgen.run.open import OpenLoop
 from loadgen.run.pacer import Pacer
 from loadgen.run.purse import Purse
@@ -59,9 +59,11 @@ class Runner:
         self.interrupted = False
         self.stopped_by: str | None = None
         self.arrivals = Arrivals()
-        self._load = load
         self._queue = queue
         queue.give_way(self._next_send)
+        self._enough = Enough(load.until) if load.until else None
+        if self._enough is not None:
+            record = self._enough.noting(record)
         self._record = record
         self._each_tick = each_tick
         loop = asyncio.get_running_loop()
@@ -283,7 +285,7 @@ class Runner:
         recorders = list(self.recorder.targets.values())
         if self._errors is not None and self._errors.exceeded(self.elapsed_ns, recorders):
             self.stop("errors")
-        elif tight_enough(self._load.until, self.level_recorders()):
+        elif self._enough is not None and self._enough.known(self.level_recorders()):
             self.stop("until")
 
     def _connections(self) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loadgen.answers.statistics import (
+from loadgen.measure.statistics import (
     NORMAL,
     contrast,
     detectable,
