@@ -29,12 +29,14 @@ def quick(path: Path, base_url: str) -> Scenario:
     changes = from_options(base_url=base_url, concurrency=2, requests=2, warmup="0s", ramp="0s")
     changes += [("--duration", "30s"), ("report.formats", ["markdown"])]
     shipped = load(path)
-    brief = {"output_tokens": 4, "turns": 2, "think_time": "1ms"}
+    brief = {"turns": 2, "think_time": "1ms"}
     if not shipped.routes:  # which need the lengths that they ask for
         brief["prompt_tokens"] = 300
     for i, workload in enumerate(shipped.workloads):
         at = "workload" if len(shipped.workloads) == 1 else f"workload[{i}]"
         changes += [(f"{at}.{k}", v) for k, v in brief.items() if getattr(workload, k) is not None]
+        if shipped.targets[0].endpoint != "images":
+            changes += [(f"{at}.output_tokens", 4)]
         if workload.shared_prefix is not None:
             changes += [(f"{at}.shared_prefix.tokens", 300)]
     return load(path, changes)
