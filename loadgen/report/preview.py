@@ -13,7 +13,7 @@ from loadgen.run.forecast import first_sessions
 from loadgen.run.limits import most_connections
 from loadgen.scenario.model import FromEnv, Scenario, Target
 from loadgen.units import format_duration
-from loadgen.workload.prompt import Conversation, Prompts, Turn
+from loadgen.workload.prompt import Conversation, Prompts, Turn, joined
 
 
 def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
@@ -223,7 +223,9 @@ def _sums(looked_at: list[Conversation], scale: float) -> Iterator[str]:
 
 
 def _chars(turn: Turn) -> int:
-    return sum(len(str(m.get("content") or "")) for m in turn.messages)
+    """Count the characters of a turn's text, as its endpoint is sent it."""
+    after = turn.fill[1] if turn.fill else ""
+    return sum(map(len, turn.inputs)) or len(joined(turn.messages) + after)
 
 
 def _spread(values: list[int]) -> str:

@@ -4,12 +4,12 @@ from typing import Any, Final
 
 from loadgen.scenario.model import Target
 from loadgen.wire.chat import USAGE_TOO
-from loadgen.wire.kind import Endpoint, Event, Piece, error_of, name_of, read_usage, text_of, written
-from loadgen.workload.prompt import Prompt
+from loadgen.wire.kind import Endpoint, Event, Piece, error_of, name_of, read_usage, written
+from loadgen.workload.prompt import Prompt, joined
 
 
 def _body(target: Target, prompt: Prompt) -> bytes:
-    before, after = prompt.fill or (text_of(prompt.messages), "")
+    before, after = prompt.fill or (joined(prompt.messages), "")
     body: dict[str, Any] = {"model": target.model, "prompt": before, "stream": target.stream}
     if after:
         body["suffix"] = after

@@ -3,12 +3,12 @@
 from typing import Final
 
 from loadgen.scenario.model import Target
-from loadgen.wire.kind import Endpoint, Event, Piece, error_of, name_of, read_usage, text_of, written
-from loadgen.workload.prompt import Prompt
+from loadgen.wire.kind import Endpoint, Event, Piece, error_of, name_of, read_usage, written
+from loadgen.workload.prompt import Prompt, joined
 
 
 def _body(target: Target, prompt: Prompt) -> bytes:
-    texts = prompt.inputs or text_of(prompt.messages)
+    texts = prompt.inputs or joined(prompt.messages)
     return written({"model": target.model, "input": texts}, target, prompt)
 
 

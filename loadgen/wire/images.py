@@ -3,12 +3,12 @@
 from typing import Final
 
 from loadgen.scenario.model import Target
-from loadgen.wire.kind import Endpoint, Event, Piece, error_of, read_usage, text_of, written
-from loadgen.workload.prompt import Prompt
+from loadgen.wire.kind import Endpoint, Event, Piece, error_of, read_usage, written
+from loadgen.workload.prompt import Prompt, joined
 
 
 def _body(target: Target, prompt: Prompt) -> bytes:
-    said = {"model": target.model, "prompt": text_of(prompt.messages)}
+    said = {"model": target.model, "prompt": joined(prompt.messages)}
     return written(said | (prompt.image or {}), target, prompt)
 
 

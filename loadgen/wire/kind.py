@@ -7,7 +7,7 @@ import orjson
 
 from loadgen.scenario.model import Target
 from loadgen.wire.timeline import Usage
-from loadgen.workload.prompt import Message, Prompt
+from loadgen.workload.prompt import Prompt
 
 Event = Mapping[str, Any]
 
@@ -80,12 +80,6 @@ def written(body: dict[str, Any], target: Target, prompt: Prompt, caps: tuple[st
         if cap is not None:
             body |= {"min_tokens": cap, "ignore_eos": True}
     return orjson.dumps(body | extra if extra else body)
-
-
-def text_of(messages: Sequence[Message]) -> str:
-    """Join the text of messages, for kinds that take one text."""
-    texts = (said if isinstance(said := m.get("content"), str) else text_of_parts(said) for m in messages)
-    return "\n\n".join(text for text in texts if text)
 
 
 # answers

@@ -85,7 +85,7 @@ def user(text: str) -> Message:
 def joined(messages: list[Message]) -> str:
     """Return the text of messages for an endpoint that knows none."""
     said = (m.get("content") or "" for m in messages)
-    texts = [t if isinstance(t, str) else "".join(p.get("text", "") for p in t) for t in said]
+    texts = [t if isinstance(t, str) else "".join(str(p.get("text") or "") for p in t) for t in said]
     return "\n\n".join(text for text in texts if text)
 
 
