@@ -12,6 +12,7 @@ from loadgen.workload import text
 from loadgen.workload.draw import by_session, by_turn, draw
 from loadgen.workload.opening import Opening
 from loadgen.workload.prompt import Conversation, Int64s, Message, Turn, user
+from loadgen.workload.rows import OTHER_CONTEXT
 from loadgen.workload.ruler import Ruler
 from loadgen.workload.text import Piece
 from loadgen.workload.vocabulary import WORDS
@@ -164,5 +165,5 @@ class MadePrompts:
                     "workload.prompt_tokens",
                     f"session {session} has {prompt:,} tokens and an answer of {answer:,}, "
                     f"beyond the context of {context:,}",
-                    'lower its `max`, or write too_long = "clip"',
+                    f'lower its `max`, write too_long = "clip", or {OTHER_CONTEXT}',
                 )

@@ -18,6 +18,7 @@ from loadgen.workload.text import TextMaker
 
 LONGEST_NS: Final = 10 * 366 * 86_400 * NS_PER_S  # no trace is longer; a slip of the unit is
 NOT_SORTED: Final = "sort the file by time"
+OTHER_CONTEXT: Final = "give the targets a `context` of their own in place of the catalogue's"
 _MOST_TOKENS: Final = 100_000_000  # the text of a row has to fit into memory
 
 
@@ -150,7 +151,7 @@ class Rows:
         return Trace(arrivals_ns, prompt, output, number, set_aside)
 
     def _name_too_long(self, longer: "np.ndarray[tuple[int], np.dtype[np.bool_]]", context: int) -> None:
-        remedy = 'write too_long = "skip" or "clip"'
+        remedy = f'write too_long = "skip" or "clip", or {OTHER_CONTEXT}'
         more = f" (so are {count - 1:,} more rows)" if (count := int(longer.sum())) > 1 else ""
         for index in np.flatnonzero(longer)[:10].tolist():
             prompt, output = self._prompt[index], self._output[index]

@@ -304,7 +304,8 @@ def test_rows_beyond_the_context_are_named(tmp_path: Path, kind: Format) -> None
     first, *more = raised.value.problems
     assert str(first).endswith(
         f"trace:{2 if kind == 'mooncake' else 3}: 126,000 + 500 tokens are beyond the context of 1,024 "
-        '(so are 2 more rows); write too_long = "skip" or "clip"'
+        '(so are 2 more rows); write too_long = "skip" or "clip", or give the targets a `context` of '
+        "their own in place of the catalogue's"
     )
     assert len(more) == 2
     assert read(tmp_path, kind, text, context=126_500).set_aside == {}
