@@ -157,7 +157,8 @@ def _repeats_the_key(asked: Asked) -> AsyncIterator[bytes]:
 def test_no_secret_in_any_file_or_line(tmp_path: Path) -> None:
     with Endpoint(_repeats_the_key) as endpoint:
         keys = {"api_key_env": "LLM_KEY", "query": {"code": {"env": "LLM_CODE"}}}
-        path = write_scenario(tmp_path, target("a", endpoint.base_url, **keys), load=TEN)
+        made = target("a", endpoint.base_url, **keys)
+        path = write_scenario(tmp_path, made, load=TEN, report={"formats": ["html", "markdown", "csv"]})
         env = environment(LLM_KEY=SECRET, LLM_CODE="c0de/+secret")
         done = loadgen("run", path, "--out", tmp_path / "out", "--no-probe", env=env)
         assert {a.headers["authorization"] for a in endpoint.asked} == {f"Bearer {SECRET}"}
@@ -165,7 +166,7 @@ def test_no_secret_in_any_file_or_line(tmp_path: Path) -> None:
     assert ended_well(done.returncode, tmp_path / "out")
     run = only_run(tmp_path / "out")
     assert sum(s["outcome"] == "http_error" for s in read_samples(run)) == 5
-    written = [f.read_bytes().decode() for f in run.iterdir()]
+    written = [f.read_bytes().decode("utf-8", "replace") for f in run.iterdir()]
     for text in (*written, done.stdout, done.stderr):
         assert SECRET not in text
         assert "c0de" not in text
