@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from loadgen.answers.compare import NOT_BOUNDED, NOT_SHOWN
-from loadgen.report.compare import able, cells, change, figure
+from loadgen.report.compare import answer as of_pair
+from loadgen.report.compare import cells
 from loadgen.report.figures import clean, describe_load
 from loadgen.report.said import Grid
 from loadgen.results.model import Comparison, Dist, Report, TargetReport
@@ -12,7 +12,6 @@ from loadgen.units import format_number
 
 _TTFT: Final = ("ttft_ms", "time to first token")
 _E2E: Final = ("e2e_ms", "time to the whole answer")
-_PERCENTILES: Final = ("p50", "p99")
 _NONE: Final = Dist(count=0)
 _SIDE_BY_SIDE: Final = 4  # of more targets than these the fastest and the slowest are told
 
@@ -31,10 +30,9 @@ def measured(report: Report) -> str:
 def answer(report: Report) -> list[str]:
     """Say which target is faster where a comparison was made; else the figures, the fastest first."""
     key, name = _headline(report.targets)
-    told = _pairs(c for c in report.comparison if c.metric == key and c.percentile in _PERCENTILES)
-    bounded = any(row.verdict != NOT_BOUNDED for rows in told.values() for row in rows)
-    if bounded:
-        return [_compared(name, *names, rows) for names, rows in told.items()]
+    told = _pairs(report.comparison)
+    if told:
+        return [of_pair(rows) for rows in told.values()]
     known = sorted(
         (d.p50, d.p99, clean(t.name))
         for t in report.targets
@@ -47,8 +45,7 @@ def answer(report: Report) -> list[str]:
     figures = [f"{who} {format_number(p50)} / {format_number(p99)} ms" for p50, p99, who in shown]
     said = [f"{name.capitalize()}, p50 / p99: {('; ' if few else ' to ').join(figures)}."]
     if len(_names(report)) > 1:
-        was = "can't be told from so few requests" if told else "was not tested; the table has 95 % intervals"
-        said.append(f"Whether they differ {was}.")
+        said.append("Whether they differ was not tested; the table has 95 % intervals.")
     return said
 
 
@@ -86,15 +83,3 @@ def _names(report: Report) -> list[str]:
 def _headline(targets: Sequence[TargetReport]) -> tuple[str, str]:
     """What the answer is about: the first token, or where answers come whole, the answer."""
     return _TTFT if any(t.metrics.get(_TTFT[0], _NONE).count for t in targets) else _E2E
-
-
-def _compared(name: str, base: str, other: str, rows: Sequence[Comparison]) -> str:
-    """Write the verdicts on one pair as a sentence."""
-    said = []
-    for row in rows:
-        shown = able(row) if row.verdict == NOT_SHOWN else ""
-        by = ", ".join(
-            filter(None, [f"{figure(row.other, row)} against {figure(row.base, row)} ms", change(row)])
-        )
-        said.append(f"{row.verdict}{shown} at {row.percentile} ({by})")
-    return f"{clean(other)} against {clean(base)}, {name}: {', '.join(said)}."

@@ -34,7 +34,13 @@ DECIDED_BY: Final = (
     "The quality of the answers was not measured."
 )
 _STYLES: Final = {BETTER: "green", WORSE: "red", NOT_SHOWN: "", NOT_BOUNDED: "dim", NO_VERDICT: "dim"}
-_HEADLINES: Final = ("ttft_ms", "output_chars_per_s", "output_tokens_per_s", "usd_per_request", "error_rate")
+_HEADLINES: Final = ("ttft_ms", "e2e_ms")
+_MORE: Final = (
+    ("output_chars_per_s", "p50"),
+    ("output_tokens_per_s", "p50"),
+    ("usd_per_request", None),
+    ("error_rate", None),
+)
 _SHARES: Final = ("error_rate",)
 
 
@@ -42,7 +48,7 @@ def print_pairs(pairs: Sequence[Pair], console: Console) -> None:
     """Print every pair: the answer in a sentence, what has to be known, the figures."""
     for pair in pairs:
         console.print()
-        console.print(Text(clean(answer(pair)), "bold"))
+        console.print(Text(answer(pair.rows), "bold"))
         for flag in pair.flags:
             console.print(Text(f"- {clean(flag)}", "yellow"))
         console.print()
@@ -62,27 +68,35 @@ def legend(told: Iterable[Comparison]) -> str:
     )
 
 
-def answer(pair: Pair) -> str:
-    """Return the answer in one sentence: TTFT, then speed, cost and errors where there is a verdict."""
-    base, other = pair.base.name, pair.other.name
-    found = {(row.metric, row.percentile): row for row in pair.rows}
-    ttft = found.get(("ttft_ms", "p50"))
-    if ttft is None or ttft.verdict in (NOT_BOUNDED, NO_VERDICT):
-        return f"{other} against {base}: too few samples for a verdict on TTFT"
-    if ttft.verdict == NOT_SHOWN:
-        first = f"no difference of TTFT shown between {base} and {other}{able(ttft)}"
+def answer(rows: Sequence[Comparison]) -> str:
+    """Return the answer on one pair in a sentence: the first token (of whole answers their time), then more.
+
+    rows: all of one pair, at least one.
+    """
+    base, other = clean(rows[0].base_target), clean(rows[0].other_target)
+    of = {(row.metric, row.percentile): row for row in rows}
+    first = next(
+        (row for key in _HEADLINES if (row := of.get((key, "p50"))) and row.other is not None), rows[0]
+    )
+    what = NAMES.get(first.metric, first.metric).removesuffix(", ms")
+    figures = f"{what} p50 {figure(first.other, first)} against {figure(first.base, first)} ms"
+    if first.verdict == NOT_SHOWN:
+        said = [f"no difference of {what} shown between {base} and {other}{able(first)}: {figures}"]
+    elif first.verdict in (BETTER, WORSE):
+        word = "faster" if first.verdict == BETTER else "slower"
+        said = [f"{other} is {word} than {base}: {figures}{_and(change(first))}"]
     else:
-        word = "faster" if ttft.verdict == BETTER else "slower"
-        first = (
-            f"{other} is {word} than {base}: TTFT p50 {figure(ttft.other, ttft)} against "
-            f"{figure(ttft.base, ttft)} ms, {change(ttft)}"
-        )
-    rest = [
-        f"{NAMES[row.metric]} {change(row)} ({row.verdict})"
-        for row in pair.rows
-        if row.metric in _HEADLINES[1:] and row.percentile in (None, "p50") and row.verdict in (BETTER, WORSE)
-    ]
-    return "; ".join([first, *rest]) + "."
+        said = [f"{other} against {base}: {figures}; too few requests to tell them apart"]
+    for key in ((first.metric, "p99"), *_MORE):
+        row = of.get(key)
+        if row is not None and row.verdict in (BETTER, WORSE):
+            name = f"{what} p99" if key[1] == "p99" else NAMES[row.metric]
+            said.append(f"{name} {row.verdict}{_and(change(row))}")
+    return "; ".join(said) + "."
+
+
+def _and(text: str) -> str:
+    return f", {text}" if text else ""
 
 
 def cells(rows: Iterable[Comparison]) -> Iterator[tuple[str, str, str, str, str, str]]:
@@ -140,7 +154,7 @@ def markdown(pairs: Sequence[Pair], decisions: Sequence[Decision] = ()) -> str:
         lines += [f"| {' | '.join(map(_cell, row))} |" for row in decision_rows(decisions)]
         parts.append("\n".join([*lines, "", DECIDED_BY, ""]))
     for pair in pairs:
-        parts.append(f"**{_cell(answer(pair))}**\n")
+        parts.append(f"**{_cell(answer(pair.rows))}**\n")
         parts += [f"> {_cell(flag)}\n" for flag in pair.flags]
         heads = ("", "", _cell(pair.base.name), _cell(pair.other.name), "change", "verdict")
         lines = [f"| {' | '.join(heads)} |", "|---|---|---:|---:|---:|---|"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from loadgen.report import money, objectives
+from loadgen.report.answer import answer
 from loadgen.report.environment import environment, instrument
 from loadgen.report.figures import (
     NOTHING,
@@ -41,6 +42,9 @@ def _head(report: Report) -> Iterator[str]:
         yield ""
     for word, sentence in alerts(report):
         yield f"> **{word}** {_text(sentence)}"
+        yield ""
+    for sentence in answer(report) if report.comparison else ():
+        yield f"**{_text(sentence)}**"
         yield ""
     if run.description:
         yield _text(run.description)

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,16 @@ from loadgen.run.forecast import first_sessions
 from loadgen.run.limits import most_connections
 from loadgen.scenario.model import FromEnv, Scenario, Target
 from loadgen.units import format_duration
-from loadgen.workload.prompt import Conversation, Prompts, Turn, joined
+from loadgen.workload.prompt import Prompts, Turn, joined
+
+
+class _Said(NamedTuple):
+    """What is told of a turn; the turns themselves may hold gigabytes of texts and images."""
+
+    chars: int
+    asked_prompt_tokens: int | None
+    asked_output_tokens: int | None
+    body: bool
 
 
 def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
@@ -168,28 +178,30 @@ def _planned(plan: Plan, prompts: int | None) -> int | None:
 
 def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
     numbers = first_sessions(plan, prompts)
-    looked_at = [prompts.conversation(number, 0) for number in numbers]
-    turns = [turn for said in looked_at for turn in said.turns]
+    tasks: Counter[str] = Counter()
+    looked_at: list[list[_Said]] = []
+    for said in (prompts.conversation(number, 0) for number in numbers):
+        tasks[said.task] += 1
+        looked_at.append([_said(turn) for turn in said.turns])
+    turns = [turn for session in looked_at for turn in session]
     sources = dict.fromkeys(w.file or w.source for w in scenario.workloads)
     yield f"prompts      {', '.join(sources)}; of {len(looked_at):,} sessions looked at:"
-    tasks = Counter(said.task for said in looked_at)
     if len(tasks) > 1:
         shares = ", ".join(f"{task} {n / len(looked_at):.0%}" for task, n in tasks.most_common(8))
         yield f"  tasks            {shares}"
     if len(turns) > len(looked_at):
-        yield f"  turns            {_spread([len(said.turns) for said in looked_at])}"
-    chars = [_chars(turn) for turn in turns if turn.body is None]
+        yield f"  turns            {_spread([len(session) for session in looked_at])}"
+    chars = [turn.chars for turn in turns if not turn.body]
     if chars:
         yield f"  characters       {_spread(chars)}"
     asked = [turn.asked_prompt_tokens for turn in turns if turn.asked_prompt_tokens is not None]
     if asked:
         yield f"  prompt tokens    {_spread(asked)} asked for"
     caps = [turn.asked_output_tokens for turn in turns if turn.asked_output_tokens is not None]
-    yield (
-        f"  answer at most   {_spread(caps)} tokens"
-        if caps
-        else "  answer           as long as the model likes"
-    )
+    if caps:
+        yield f"  answer at most   {_spread(caps)} tokens"
+    elif any(t.endpoint not in ("images", "embeddings") for t in scenario.targets):
+        yield "  answer           as long as the model likes"
     if looked_at and (planned := _planned(plan, prompts.count)):
         told = list(_sums(looked_at, planned / len(looked_at)))
         if told:
@@ -201,19 +213,19 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
     yield f"  salt             {salted}"
 
 
-def _sums(looked_at: list[Conversation], scale: float) -> Iterator[str]:
+def _sums(looked_at: list[list[_Said]], scale: float) -> Iterator[str]:
     """Yield what all sessions come to: requests, tokens of prompts and of answers."""
-    turns = [turn for said in looked_at for turn in said.turns]
-    known = [(turn.asked_prompt_tokens, _chars(turn)) for turn in turns if turn.asked_prompt_tokens]
+    turns = [turn for session in looked_at for turn in session]
+    known = [(turn.asked_prompt_tokens, turn.chars) for turn in turns if turn.asked_prompt_tokens]
     if len(turns) > len(looked_at):
         yield f"{len(turns) * scale:,.0f} requests (later turns repeat the earlier)"
     if known:
         tokens_per_char = sum(asked for asked, _ in known) / max(1, sum(chars for _, chars in known))
         total = 0.0
-        for said in looked_at:
+        for session in looked_at:
             history = 0.0
-            for turn in said.turns:
-                prompt = turn.asked_prompt_tokens or history + _chars(turn) * tokens_per_char
+            for turn in session:
+                prompt = turn.asked_prompt_tokens or history + turn.chars * tokens_per_char
                 total += prompt
                 history = prompt + (turn.asked_output_tokens or 0)
         yield f"{total * scale:,.0f} prompt tokens asked for"
@@ -222,10 +234,9 @@ def _sums(looked_at: list[Conversation], scale: float) -> Iterator[str]:
         yield f"{sum(caps) * scale:,.0f} of answers at most"
 
 
-def _chars(turn: Turn) -> int:
-    """Count the characters of a turn's text, as its endpoint is sent it."""
-    after = turn.fill[1] if turn.fill else ""
-    return sum(map(len, turn.inputs)) or len(joined(turn.messages) + after)
+def _said(turn: Turn) -> _Said:
+    chars = sum(map(len, turn.inputs)) or len(joined(turn.messages)) + len(turn.fill[1] if turn.fill else "")
+    return _Said(chars, turn.asked_prompt_tokens, turn.asked_output_tokens, turn.body is not None)
 
 
 def _spread(values: list[int]) -> str:

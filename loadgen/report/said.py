@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from loadgen.answers.slices import words
 from loadgen.report import money
 from loadgen.report import routes as of_routes
 from loadgen.report.figures import NOTHING, clean
@@ -78,12 +79,13 @@ def _group(group: GroupReport, whose: str) -> tuple[str, ...]:
 
 
 def sentences(report: Report) -> list[str]:
-    """What was delivered of what was asked for: lengths, routes, arrivals, prompts; what a cache served."""
+    """What was delivered of what was asked for; what a cache served; what the slowest have in common."""
     said = [
         *_each(report.targets, [_got(t, "prompt") for t in report.targets]),
         *_each(report.targets, [_got(t, "output") for t in report.targets]),
         *_cached(report.targets),
     ]
+    said += _each(report.targets, [words(t.slowest) for t in report.targets])
     return [*said, *of_routes.sentences(report), *_arrivals(report), *_prompts(report)]
 
 

@@ -12,24 +12,23 @@ from loadgen.units import format_number
 _PERCENTILES: Final = ("p1", "p5", "p10", "p50", "p75", "p90", "p95", "p99", "p999")
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _WIDTH: Final = 3  # characters a percentile
-_NAME: Final = 24
-_MOST: Final = 8
+_NAME: Final = 40
+_MOST: Final = 4
 
 
 def spectrum(targets: Sequence[TargetReport]) -> Iterator[str]:
     """Yield lines: p1 to p99.9 of TTFT (of whole answers: end to end) of each target, all on one scale."""
     key, name = ("ttft_ms", "TTFT") if any(t.metrics["ttft_ms"].count for t in targets) else ("e2e_ms", "e2e")
     known = [(clean(t.name), t.metrics[key]) for t in targets if t.metrics[key].count]
-    if not known or len(known) > _MOST:
+    width = max((cell_len(who) for who, _ in known), default=0)
+    if not known or len(known) > _MOST or width > _NAME:
         return
     top = max(_values(found)[-1] for _, found in known) or 1.0
-    width = min(_NAME, max(cell_len(who) for who, _ in known))
     heads = "".join(f"{p.removeprefix('p').replace('999', '99.9'):<{_WIDTH}}" for p in _PERCENTILES[:-1])
-    yield f"{'':{width}}  {heads}99.9  {name} by percentile; full height is {format_number(top)} ms"
+    yield f"{'':{width}}  {heads}99.9  {name}; full height: {format_number(top)} ms"
     for who, found in known:
         blocks = (_BLOCKS[min(7, int(8 * value / top))] * (_WIDTH - 1) for value in _values(found))
-        short = who if cell_len(who) <= width else f"{who[: width - 1]}…"
-        yield f"{short}{' ' * (width - cell_len(short))}  {' '.join(blocks)}"
+        yield f"{who}{' ' * (width - cell_len(who))}  {' '.join(blocks)}"
 
 
 def _values(found: Dist) -> list[float]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.report import money, objectives, said
+from loadgen.report.answer import answer
 from loadgen.report.figures import (
     NOTHING,
     SHORT,
@@ -29,6 +30,7 @@ from loadgen.report.figures import (
     legend,
     subtitle,
 )
+from loadgen.report.spectrum import spectrum
 from loadgen.results.model import Report, TargetReport
 
 _STATES: Final = {"valid": "bold black on green", "suspect": "bold black on yellow"}
@@ -62,6 +64,9 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
     """Yield the parts of the report, from the top, for a terminal of so many columns."""
     yield ""
     yield from _head(report)
+    for sentence in answer(report) if report.comparison else ():
+        yield _indented(Text(sentence, "bold"))
+        yield ""
     targets, open_loop = report.targets, report.run.open_loop
     single = _single(targets[0], width, open_loop=open_loop) if len(targets) == 1 else None
     if by_level := said.levels(report):
@@ -72,6 +77,9 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
         for group in _groups(targets, width):
             yield _indented(_side_by_side(group, open_loop=open_loop))
             yield ""
+    if lines := list(spectrum(targets)):
+        yield from (_indented(Text(line)) for line in lines)
+        yield ""
     if asked := objectives.grid(report):
         yield from _grid(asked, _WIDE // 2)
     if by_route := said.routes(report):
