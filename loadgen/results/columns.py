@@ -76,12 +76,20 @@ def read_columns(folder: Path) -> Columns:
             return _columns(head["names"], file)
     names, arrays = _gather(read_samples(samples))
     head = msgspec.json.encode({"version": _VERSION, "size": size, "names": names})
-    with contextlib.suppress(OSError):  # a folder that can only be read: it is made anew each time
-        part = path.with_name(f".{COLUMNS}.part")
-        with part.open("wb") as out:
-            np.savez(out, head=np.frombuffer(head, np.uint8), **arrays)
-        part.replace(path)
+    _write(path, {"head": np.frombuffer(head, np.uint8)} | arrays)
     return _columns(names, arrays)
+
+
+def _write(path: Path, arrays: dict[str, Any]) -> None:
+    """Write the file, or nothing: where a folder can only be read, or is full, it is made anew each time."""
+    part = path.with_name(f".{COLUMNS}.part")
+    try:
+        with part.open("wb") as out:
+            np.savez(out, **arrays)
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def _columns(names: dict[str, list[str]], file: Any) -> Columns:
