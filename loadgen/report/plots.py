@@ -22,6 +22,11 @@ COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 NEUTRAL: Final = "#808080"
 _DASHES: Final = ("solid", "dash", "dot", "dashdot")
 _SYMBOLS: Final = ("circle", "diamond", "square", "triangle-up", "cross")
+_SPIKE: Final = {
+    "spikethickness": 1,
+    "spikedash": "solid",
+    "spikecolor": NEUTRAL,
+}  # the line where a hover is
 _PER_DECADE: Final = 40
 _BINS: Final = 40
 _MANY: Final = 4  # more areas than these hide each other
@@ -158,15 +163,17 @@ def distribution(report: Report, rows: Rows, key: str, name: str, of: str) -> Pl
     edges = _edges([d for _, _, d in found], metric.scale)
     shares = [_shares(rows[target.name, key], metric.scale, edges) for _, target, _ in found]
     bins = [f"{_number(low)} to {_number(high)}" for low, high in pairwise(edges)]
+    ratio = edges[1] / edges[0]
+    centres = [edge * ratio**0.5 for edge in (edges[0] / ratio, *edges)]
     traces: list[dict[str, Any]] = []
     for (i, target, _), share in zip(found, shares, strict=True):
         trace = {
             "name": label(target.name),
-            "x": edges,
-            "y": [*share, 0.0],
+            "x": centres,
+            "y": [0.0, *share, 0.0],
             "mode": "lines",
-            "line": line(i) | {"shape": "hv"},
-            "text": [*bins, ""],
+            "line": line(i) | {"shape": "hvh"},  # it steps half-way on the axis: at the edges
+            "text": ["less", *bins, "more"],
             "hovertemplate": f"%{{text}} {metric.unit}: %{{y:.3g}} %",
         }
         area = {"fill": "tozeroy", "fillcolor": COLOURS[i % len(COLOURS)] + "26"}  # 15 % opaque
@@ -186,8 +193,14 @@ def distribution(report: Report, rows: Rows, key: str, name: str, of: str) -> Pl
         {
             "data": traces,
             "layout": {
-                "xaxis": {"type": "log", "title": {"text": f"{named}, log scale"}},
+                "xaxis": {
+                    "type": "log",
+                    "title": {"text": f"{named}, log scale"},
+                    "unifiedhovertitle": {"text": name},
+                    **_SPIKE,
+                },
                 "yaxis": {"title": {"text": f"% of {of}"}, "rangemode": "tozero"},
+                "hovermode": "x unified",
             },
         },
         Grid((named, *(clean(t.name) for _, t, _ in found)), tuple(table)),
@@ -304,9 +317,12 @@ def _panels(names: Sequence[str], ends_s: float) -> dict[str, Any]:
         "xaxis": {
             "title": {"text": "seconds since the start"},
             "range": [0, ends_s],
+            "unifiedhovertitle": {"text": "%{x:.4g} s"},
+            **_SPIKE,
             "anchor": "y" if n == 1 else f"y{n}",
         },
         "hovermode": "x unified",
+        "hoversubplots": "axis",
         "barmode": "stack",
         "legend": {"y": 1.06},  # above the names of the phases
     }

@@ -16,6 +16,7 @@
     const { ink, paper, line } = colours();
     const told = {
       "font.color": ink,
+      "paper_bgcolor": paper,
       "hoverlabel.bgcolor": paper,
       "hoverlabel.bordercolor": line,
       "hoverlabel.font.color": ink,
@@ -35,7 +36,6 @@
   function layoutOf(div, given) {
     return {
       ...given,
-      paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: narrow(div) ? 11 : 12 },
       margin: { l: narrow(div) ? 48 : 64, r: 12, t: 24, b: 48 },
