@@ -58,7 +58,8 @@ class _Row:
 
 def compare_all(pairs: Sequence[tuple[Side, Side]]) -> list[Pair]:
     """Compare each pair (base, other); the verdicts of all of them are one family for the correction."""
-    rows = [(base, other, list(_rows(base, other))) for base, other in pairs]
+    known = _Known()
+    rows = [(base, other, list(_rows(base, other, known))) for base, other in pairs]
     family = [row for _, _, found in rows for row in found if row.judged and row.found is not None]
     corrected = dict(zip(map(id, family), holm([_p_value(row) for row in family]), strict=True))
     return [
@@ -81,7 +82,20 @@ def _p_value(row: _Row) -> float:
     return 1.0 if row.found is None else row.found.p_value
 
 
-def _rows(base: Side, other: Side) -> Iterator[_Row]:
+class _Known:
+    """What has been estimated already: a base is in many pairs."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, str, tuple[float, ...]], list[Estimate | None]] = {}
+
+    def percentiles(self, side: Side, metric: str, percents: tuple[float, ...]) -> list[Estimate | None]:
+        key = (id(side), metric, percents)
+        if key not in self._found:
+            self._found[key] = side.percentiles(metric, percents)
+        return self._found[key]
+
+
+def _rows(base: Side, other: Side, known: _Known) -> Iterator[_Row]:
     same_model = base.model == other.model
     for metric, percents in METRICS.items():
         if not percents:  # a share, a mean: below
@@ -90,8 +104,8 @@ def _rows(base: Side, other: Side) -> Iterator[_Row]:
         if metric == "output_chars_per_s" and same_model:
             continue
         shown = percents if judged else percents[:1]
-        known = zip(shown, base.percentiles(metric, shown), other.percentiles(metric, shown), strict=True)
-        for percent, a, b in known:
+        both = (known.percentiles(side, metric, shown) for side in (base, other))
+        for percent, a, b in zip(shown, *both, strict=True):
             yield _row(metric, percent, a, b, judged=judged, higher=percents == _SLOW_TAIL)
     yield _row("error_rate", None, base.failed(), other.failed(), judged=True, higher=False)
     costs = (base.usd_per_request(), other.usd_per_request())

@@ -112,16 +112,17 @@ def quantile(values: Floats, p: float) -> Estimate | None:
 def _quantile(ordered: Floats, p: float, size: float) -> Estimate:
     n = len(ordered)
     places = np.arange(n) + 0.5
+    spread = _GRID * math.sqrt(size * p * (1 - p))
+    middle = size * p + (_GRID * _GRID - 1) * (1 - 2 * p) / 6
+    low, high = (middle - spread) * n / size, (middle + spread) * n / size
+    # beyond the extremes nothing is known: no bound
+    lows = np.where(low < 0.5, -np.inf, np.interp(low, places, ordered))
+    highs = np.where(high > n - 0.5, np.inf, np.interp(high, places, ordered))
 
     def bounds(z: Floats) -> tuple[Floats, Floats]:
-        spread = z * math.sqrt(size * p * (1 - p))
-        middle = size * p + (z * z - 1) * (1 - 2 * p) / 6
-        low, high = (middle - spread) * n / size, (middle + spread) * n / size
-        # beyond the extremes nothing is known: no bound
-        return (
-            np.where(low < 0.5, -np.inf, np.interp(low, places, ordered)),
-            np.where(high > n - 0.5, np.inf, np.interp(high, places, ordered)),
-        )
+        # the samples themselves, which may be a million, are not kept
+        at = np.minimum(np.ceil(z / _GRID[1]).astype(np.int64), len(_GRID) - 1)
+        return lows[at], highs[at]
 
     return Estimate(float(np.interp(p * n, places, ordered)), size, bounds)
 
