@@ -179,8 +179,11 @@ def footnotes(report: Report) -> list[str]:
     if unbounded:
         note = f"{UNBOUNDED} too few requests for a 95 % interval"
         fewest = min(d.count for d in unbounded)
+        counts = min((min(d.effective.values()) for d in unbounded if d.effective), default=fewest)
         if fewest < 100:
             note += f": p99 of {fewest:,} is the maximum"
+        elif counts < fewest / 2:
+            note += f": {fewest:,} requests in step count as {counts:,} independent ones"
         notes.append(note)
     counted = [t for t in report.targets if t.tokens.source not in (None, "usage")]
     # where levels say the same it is said once

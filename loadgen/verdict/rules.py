@@ -18,7 +18,7 @@ LAG_INVALID_MS: Final = 10.0
 LAG_INVALID_SHARE: Final = 0.1
 CPU_SUSPECT: Final = 0.85
 SEND_LAG_SUSPECT_MS: Final = 10.0
-FEW: Final = 36  # 0.9^36 < 2.5 %: with fewer values p90 has no upper bound
+FEW: Final = 36  # 0.9^36 < 2.5 %: the largest of fewer values may well be below p90
 
 QUIET_CPU: Final = 0.5
 FAILED_SUSPECT: Final = 0.05
@@ -166,8 +166,8 @@ def _short_window(report: Report) -> Iterator[str]:
 def _few(report: Report) -> Iterator[str]:
     for target in report.targets:
         if 0 < target.requests.ok < FEW:
-            what = f"{target.requests.ok} successful requests are too few to bound even p90"
-            yield f"{target.name}: {what}: measure at least {FEW}, for p99 at least 368"
+            what = f"{target.requests.ok} successful requests are too few"
+            yield f"{target.name}: {what}: measure at least {FEW}, to bound p90 100, to bound p99 1,000"
 
 
 def _drift(report: Report) -> Iterator[str]:

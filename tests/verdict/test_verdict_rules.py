@@ -278,8 +278,8 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
         report(target("a", outcomes={"ok": FEW - 1}), target("b", outcomes={"ok": 1})),
         "suspect",
         [
-            f"{name}: {n} successful requests are too few to bound even p90: "
-            "measure at least 36, for p99 at least 368"
+            f"{name}: {n} successful requests are too few: "
+            "measure at least 36, to bound p90 100, to bound p99 1,000"
             for name, n in (("a", 35), ("b", 1))
         ],
     ),
