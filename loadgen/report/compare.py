@@ -12,7 +12,7 @@ from loadgen.answers.compare import BETTER, NO_VERDICT, NOT_BOUNDED, NOT_SHOWN, 
 from loadgen.answers.decision import ASPECTS, Decision, Winner
 from loadgen.report.figures import NOTHING, clean
 from loadgen.results.model import Comparison
-from loadgen.units import format_number
+from loadgen.units import format_number, format_usd
 
 NAMES: Final = {
     "ttft_ms": "TTFT, ms",
@@ -189,7 +189,9 @@ def figure(value: float | None, row: Comparison) -> str:
     """Write one side's figure, without its unit."""
     if value is None:
         return NOTHING
-    return f"{value:.2%}" if row.metric in _SHARES else format_number(value)
+    if row.metric in _SHARES:
+        return f"{value:.2%}"
+    return format_usd(value) if row.metric == "usd_per_request" else format_number(value)
 
 
 def change(row: Comparison) -> str:
