@@ -33,7 +33,7 @@ def checked(
 @pytest.mark.parametrize(
     ("targets", "load", "options", "told"),
     [
-        ([{"price": DEAR}], FIVE, (), "a: at most USD 1.80, with probe and calibration"),
+        ([{"price": DEAR}], FIVE, (), "a: at most USD 1.80"),
         (
             [{"price": DEAR}],
             FIVE | {"warmup": "1s"},

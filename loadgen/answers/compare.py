@@ -161,12 +161,10 @@ def _verdict(row: _Row, p_value: float | None) -> str:
 
 
 def _value(side: Side, row: _Row, known: Estimate | None) -> float | None:
-    """Return the figure; of samples too few to bound it the one that the report has."""
-    if known is not None:
-        return _shown(known.value)
+    """Return the figure: of a single run the one that its report has."""
     found = side.parts[0].target.metrics.get(key_of(row.metric))
     if row.percent is None or found is None or len(side.parts) > 1:
-        return None
+        return None if known is None else _shown(known.value)
     value: float | None = getattr(found, f"p{row.percent:g}", None)
     return value
 
@@ -187,7 +185,10 @@ def _flags(base: Side, other: Side) -> Iterator[str]:
             reasons = report.verdict.reasons
             yield f"{report.run.id} is {report.verdict.state.upper()}: {'; '.join(reasons[:1])}".rstrip(": ")
     if len({r.run.digest for r in reports}) > 1:
-        yield "other words or another load: the digests of the plans differ"
+        a, b = (side.parts[0].report.run.load for side in (base, other))
+        changed = sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
+        what = f"another load ({', '.join(changed)})" if changed else "other words, or other settings"
+        yield f"{what}: the digests of the plans differ"
     in_one_run = base.parts[0].report is other.parts[0].report
     if not in_one_run and not (base.repeated and other.repeated):
         yield (

@@ -12,15 +12,22 @@ from loadgen.answers.gate import GateResult, judge_gates, parse_gate
 from loadgen.answers.pairing import pairs_of
 from loadgen.answers.sides import sides_of_run
 from loadgen.errors import ScenarioError
+from loadgen.results.model import Report
 from loadgen.results.read import open_run
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """What `compare` found. decisions: where the runs are of several scenarios; then there are no pairs."""
+    """What `compare` found.
+
+    reports: of all runs. decisions: where the runs are of several scenarios; then there are no pairs. notes:
+    why there are none, as of a first run that has no baseline yet.
+    """
 
     pairs: tuple[Pair, ...] = ()
     decisions: tuple[Decision, ...] = ()
     gates: tuple[GateResult, ...] = ()
+    reports: tuple[Report, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> Any:
         """Return it as plain values: lists and dicts."""
@@ -39,12 +46,14 @@ class Compared(msgspec.Struct, frozen=True):
                     }
                     for d in self.decisions
                 ],
+                "notes": self.notes,
                 "gates": [
                     {
                         "gate": g.gate.text,
                         "base": g.base,
                         "other": g.other,
                         "failed": g.failed,
+                        "told": g.told,
                         "words": g.words,
                     }
                     for g in self.gates
@@ -64,10 +73,12 @@ def compare(runs: Sequence[str], *, baseline: str | None = None, fail_if: Sequen
     gates = [parse_gate(text) for text in fail_if]
     groups = [[Path(path) for path in side.split(",") if path] for side in runs]
     opened = [open_run(path) for group in groups for path in group]
+    reports = tuple(run.report for run in opened)
     if len(opened) > 1 and len({run.report.run.scenario for run in opened}) == len(opened):
         if gates or baseline:
             what = "needs runs of one scenario: those given are of several"
             raise ScenarioError("--fail-if" if gates else "--baseline", what, "compare them one by one")
-        return Compared(decisions=tuple(decide([sides_of_run(run) for run in opened])))
+        return Compared(decisions=tuple(decide([sides_of_run(run) for run in opened])), reports=reports)
     pairs = tuple(compare_all(pairs_of(groups, baseline)))
-    return Compared(pairs, gates=tuple(judge_gates(gates, pairs)))
+    notes = () if pairs else ("no good run before this one: nothing to compare with yet",)
+    return Compared(pairs, gates=tuple(judge_gates(gates, pairs)), reports=reports, notes=notes)

@@ -43,11 +43,15 @@ def decide(runs: Sequence[Sequence[Side]]) -> list[Decision]:
     alone: dict[tuple[int, str], Winner] = {}
     for number, sides in enumerate(runs):
         for aspect, (metric, percentile) in ASPECTS.items():
-            ranked = _ranked(sides, metric, percentile)
+            ranked, measured = _ranked(sides, metric, percentile)
             if len(ranked) > 1:
                 wanted.append((number, aspect, ranked[1][1], ranked[0][1]))
+            elif ranked or measured:
+                # the one whose figure is bounded is not the best for that
+                best, *others = measured
+                alone[number, aspect] = Winner(best, next_best=others[0] if others else None)
             else:
-                alone[number, aspect] = Winner(ranked[0][1].name, ranked[0][0]) if ranked else Winner(None)
+                alone[number, aspect] = Winner(None)
     pairs = compare_pairs([(base, other) for _, _, base, other in wanted])
     for (number, aspect, _, _), pair in zip(wanted, pairs, strict=True):
         metric, percentile = ASPECTS[aspect]
@@ -61,15 +65,23 @@ def decide(runs: Sequence[Sequence[Side]]) -> list[Decision]:
     ]
 
 
-def _ranked(sides: Sequence[Side], metric: str, percentile: str | None) -> list[tuple[float, Side]]:
-    """Sort the sides by a figure, the best first; those without it are left out."""
-    found = []
+def _ranked(
+    sides: Sequence[Side], metric: str, percentile: str | None
+) -> tuple[list[tuple[float, Side]], list[str]]:
+    """Sort the sides by a figure, the best first; return the names of all that have it, bounded or not."""
+    found, measured = [], []
     for side in sides:
         known = (
             side.usd_per_request()
             if percentile is None
             else side.percentiles(metric, (float(percentile[1:]),))[0]
         )
+        target = side.parts[0].target
+        count = target.requests.ok if percentile is None else target.metrics[key_of(metric)].count
+        if known is not None or (percentile is not None and count):
+            measured.append(side.name)
         if known is not None:
             found.append((known.value, side))
-    return sorted(found, key=lambda f: f[0], reverse=metric.endswith("_per_s"))
+    if len(found) < len(measured):  # who can't be placed may be the best
+        found = found[:1]
+    return sorted(found, key=lambda f: f[0], reverse=metric.endswith("_per_s")), measured

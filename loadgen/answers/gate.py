@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadgen.answers.compare import METRICS, Pair, key_of
+from loadgen.answers.compare import METRICS, NO_VERDICT, NOT_BOUNDED, Pair, key_of
 from loadgen.errors import ScenarioError, nearest
 from loadgen.results.model import Comparison
 from loadgen.units import parse_share
@@ -30,12 +30,16 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """failed: whether the other side is worse by more than the gate allows, at 95 %. words: why, or not."""
+    """failed: whether the other side is worse by more than the gate allows, at 95 %; words: why or why not.
+
+    told: whether the samples could tell.
+    """
 
     gate: Gate
     base: str
     other: str
     failed: bool
+    told: bool
     words: str
 
 
@@ -74,19 +78,23 @@ def _judge(gate: Gate, pair: Pair) -> GateResult:
     row = next(
         (r for r in pair.rows if (r.metric, r.percentile) == (key_of(gate.metric), gate.percentile)), None
     )
-    failed, words = (False, "not measured") if row is None else _against(gate, row)
-    return GateResult(gate, pair.base.name, pair.other.name, failed, words)
+    failed, told, words = (False, False, "not measured") if row is None else _against(gate, row)
+    return GateResult(gate, pair.base.name, pair.other.name, failed, told, words)
 
 
-def _against(gate: Gate, row: Comparison) -> tuple[bool, str]:
-    if row.verdict in ("not bounded", "no verdict"):
-        return False, f"can't be told: {row.verdict}"
-    speed = gate.metric.endswith("_per_s")
+def _against(gate: Gate, row: Comparison) -> tuple[bool, bool, str]:
+    """Return whether it failed, whether that can be told, and the words for it."""
+    if row.verdict == NOT_BOUNDED:
+        return False, False, "can't be told: too few requests (p99 takes 1,000 independent ones a side)"
+    if row.verdict == NO_VERDICT:
+        return False, False, "can't be told between different models"
     if gate.metric in _ABSOLUTE or row.ratio_ci95 is None or row.ratio is None:
-        low = None if row.ci95 is None else row.ci95[0]
-        if low is None or row.difference is None:
-            return False, "can't be told"
-        return low > gate.by, f"{row.difference:+.4g}, at least {low:+.4g} at 95 %"
+        if row.ci95 is None or row.difference is None:
+            return False, False, "can't be told"
+        by, least = 100 * row.difference, 100 * row.ci95[0]
+        words = f"changed by {by:+.2f} points, by {least:+.2f} or more at 95 %"
+        return row.ci95[0] > gate.by, True, words
     low, high = row.ratio_ci95
+    speed = gate.metric.endswith("_per_s")
     worse, least = (1 - row.ratio, 1 - high) if speed else (row.ratio - 1, low - 1)
-    return least > gate.by, f"worse by {worse:.1%}, by at least {least:.1%} at 95 %"
+    return least > gate.by, True, f"worse by {worse:.1%}, by {least:.1%} or more at 95 %"

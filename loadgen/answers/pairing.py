@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from loadgen.answers.sides import Side, open_sides
-from loadgen.errors import OutputError, ScenarioError, nearest
+from loadgen.errors import ScenarioError, nearest
 from loadgen.results.read import list_runs, open_run
 
 LAST_GOOD: Final = "last-good"
@@ -19,14 +19,16 @@ def pairs_of(groups: Sequence[Sequence[Path]], baseline: str | None = None) -> l
     groups: runs; those of one group are repetitions of the same. One group: its targets against the first of
     them, or the one named `baseline`. Several: each target of the later groups against that of the first, or
     of the group whose run `baseline` names; "last-good": against the latest run before, of the same scenario,
-    that was valid and met its objectives.
+    that was valid and met its objectives, and nothing where there is none, as of the first run of all.
 
     Raises:
         OutputError: a run can't be read. ScenarioError: there is nothing to compare.
     """
     if baseline == LAST_GOOD:
-        groups = [[_last_good(groups[0][0])], *groups]
-        baseline = None
+        before = _last_good(groups[0][0])
+        if before is None:
+            return []
+        groups, baseline = [[before], *groups], None
     seen: dict[Path, Path] = {}
     for path in (path for group in groups for path in group):
         folder = open_run(path).folder
@@ -47,7 +49,8 @@ def _within(sides: Sequence[Side], baseline: str | None) -> list[tuple[Side, Sid
     if len(sides) < 2:
         raise ScenarioError("compare", f'there is only "{names[0] if names else ""}"', _REMEDY)
     if baseline is not None and baseline not in names:
-        raise ScenarioError("--baseline", f'there is no target "{baseline}"', nearest(baseline, names))
+        choice = [*names, LAST_GOOD]
+        raise ScenarioError("--baseline", f'there is no target "{baseline}"', nearest(baseline, choice))
     base = sides[0 if baseline is None else names.index(baseline)]
     return [(base, side) for side in sides if side is not base]
 
@@ -61,7 +64,9 @@ def _named(found: Sequence[Sequence[Side]], baseline: str | None) -> int:
         if baseline in group:
             return number
     known = sorted({run for group in ids for run in group})
-    raise ScenarioError("--baseline", f'no run is called "{baseline}"', nearest(baseline, known))
+    raise ScenarioError(
+        "--baseline", f'no run is called "{baseline}"', nearest(baseline, [*known, LAST_GOOD])
+    )
 
 
 def _across(base: Sequence[Side], others: Sequence[Side]) -> list[tuple[Side, Side]]:
@@ -74,22 +79,26 @@ def _across(base: Sequence[Side], others: Sequence[Side]) -> list[tuple[Side, Si
         names = ", ".join(sorted(by_name))
         what = f"{_run_of(others[0])} and {_run_of(base[0])} have no target in common ({names})"
         raise ScenarioError("compare", what, "compare runs of the same targets, or of one target each")
-    return [(_renamed(a), _renamed(b)) for a, b in common]
+    return [(_renamed(a, b), _renamed(b, a)) for a, b in common]
 
 
-def _renamed(side: Side) -> Side:
-    """Call a side by its run too: targets of two runs often have one name."""
-    return dataclasses.replace(side, name=f"{side.name} {_run_of(side)}")
+def _renamed(side: Side, than: Side) -> Side:
+    """Call a side by its runs too: targets of two runs often have one name."""
+    run, runs = _run_of(side), len(side.parts)
+    if run[:10] == _run_of(than)[:10] and run[:10] != run:  # of one day: the time tells them apart
+        run = run[11:]
+    return dataclasses.replace(side, name=f"{side.name} {run}{f' ({runs} runs)' if runs > 1 else ''}")
 
 
 def _run_of(side: Side) -> str:
-    """Name a run by its label where it has one, else by the time it began."""
+    """Name a run by its label where it has one, else by the time it began (UTC)."""
     run = side.parts[0].report.run
     label = next(iter(run.labels.values()), None)
-    return label or run.id.partition("-")[0]
+    return label or run.started_at.partition("+")[0].replace("T", " ")
 
 
-def _last_good(path: Path) -> Path:
+def _last_good(path: Path) -> Path | None:
+    """Return the latest run before this one that was valid and met its objectives; None: there is none."""
     run = open_run(path)
     out = run.folder.parent.parent
     for summary in list_runs(out):
@@ -99,4 +108,4 @@ def _last_good(path: Path) -> Path:
             report = open_run(folder).report
             if all(objective.met for target in report.targets for objective in target.slo):
                 return folder
-    raise OutputError(str(run.folder.parent), f"has no good run before {run.report.run.id}", "name a run")
+    return None

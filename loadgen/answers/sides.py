@@ -63,8 +63,11 @@ class Side:
         ps = [percent / 100 for percent in percents]
         if not self.repeated:
             return quantiles(np.concatenate([part.values(metric) for part in self.parts]), ps)
-        each = zip(*(quantiles(part.values(metric), ps) for part in self.parts), strict=True)
-        return [_of_runs(found) for found in each]
+        values = [part.values(metric) for part in self.parts]
+        if not all(map(len, values)):
+            return [None for _ in ps]
+        # what one run can't bound, several may: the run is what is drawn
+        return [of_runs([_plain(one, p) for one in values]) for p in ps]
 
     def failed(self) -> Estimate | None:
         """Estimate the share of requests that failed; what the run cut off is no failure."""
@@ -80,9 +83,8 @@ class Side:
         return [part.target for part in self.parts]
 
 
-def _of_runs(found: Sequence[Estimate | None]) -> Estimate | None:
-    known = [estimate.value for estimate in found if estimate is not None]
-    return of_runs(known) if len(known) == len(found) else None
+def _plain(values: Floats, p: float) -> float:
+    return float(np.quantile(values, p, method="inverted_cdf"))
 
 
 def sides_of_run(run: SavedRun) -> list[Side]:

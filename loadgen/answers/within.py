@@ -7,12 +7,12 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from loadgen.answers.compare import compare_all
+from loadgen.answers.compare import Pair, compare_all
 from loadgen.answers.sides import Part, Side
 from loadgen.answers.slices import slowest
 from loadgen.measure.statistics import Floats, drift, quantiles, unsettled
 from loadgen.results.columns import read_columns
-from loadgen.results.model import Comparison, Dist, Drift, Report, TargetReport
+from loadgen.results.model import Dist, Drift, Report, TargetReport
 
 _PERCENTS: Final = (50, 90, 99)
 _METRICS: Final = {
@@ -45,7 +45,13 @@ def with_answers(report: Report, folder: Path) -> Report:
         target = _with_intervals(part, steady=not _UNSTEADY & set(report.run.load))  # noqa: PLW2901
         targets.append(target)
         sides.append(Side(target.name, (part,)))
-    return msgspec.structs.replace(report, targets=tuple(targets), comparison=_comparison(sides))
+    pairs = _pairs(sides)
+    # of one run: what is said of the run itself is its verdict
+    flags = dict.fromkeys(flag for pair in pairs for flag in pair.flags if report.run.id not in flag)
+    rows = tuple(row for pair in pairs for row in pair.rows)
+    return msgspec.structs.replace(
+        report, targets=tuple(targets), comparison=rows, comparison_flags=tuple(flags)
+    )
 
 
 def _with_intervals(part: Part, *, steady: bool) -> TargetReport:
@@ -87,7 +93,7 @@ def _drift(part: Part) -> Drift | None:
     )
 
 
-def _comparison(sides: Sequence[Side]) -> tuple[Comparison, ...]:
+def _pairs(sides: Sequence[Side]) -> list[Pair]:
     """Compare the first target with each other one, level by level where there are several."""
     pairs = []
     for side in sides:
@@ -95,4 +101,4 @@ def _comparison(sides: Sequence[Side]) -> tuple[Comparison, ...]:
         base = next(s for s in sides if s.parts[0].target.level == level)
         if base is not side:
             pairs.append((base, side))
-    return tuple(row for pair in compare_all(pairs) for row in pair.rows)
+    return compare_all(pairs)

@@ -20,7 +20,7 @@ NAMES: Final = {
     "e2e_ms": "e2e, ms",
     "output_tokens_per_s": "tokens/s",
     "output_chars_per_s": "characters/s",
-    "error_rate": "failed",
+    "error_rate": "failed, %",
     "usd_per_request": "USD/request",
 }
 _DECISION_HEADS: Final = (
@@ -36,12 +36,15 @@ DECIDED_BY: Final = (
 _STYLES: Final = {BETTER: "green", WORSE: "red", NOT_SHOWN: "", NOT_BOUNDED: "dim", NO_VERDICT: "dim"}
 _HEADLINES: Final = ("ttft_ms", "e2e_ms")
 _MORE: Final = (
+    ("e2e_ms", "p50"),
     ("output_chars_per_s", "p50"),
     ("output_tokens_per_s", "p50"),
     ("usd_per_request", None),
     ("error_rate", None),
 )
 _SHARES: Final = ("error_rate",)
+_LEAST_NAME: Final = 11  # columns of a side's name, and of all that stands beside the two
+_BESIDE_NAMES: Final = 72
 
 
 def print_pairs(pairs: Sequence[Pair], console: Console) -> None:
@@ -52,7 +55,7 @@ def print_pairs(pairs: Sequence[Pair], console: Console) -> None:
         for flag in pair.flags:
             console.print(Text(f"- {clean(flag)}", "yellow"))
         console.print()
-        console.print(_table(pair), highlight=False)
+        console.print(_table(pair, console.width), highlight=False)
     if pairs:
         console.print()
         console.print(Text(legend(_told(pairs)), "dim"))
@@ -63,8 +66,10 @@ def legend(told: Iterable[Comparison]) -> str:
     family = sum(row.p_value is not None for row in told)
     return (
         "Change in percent (failures: in points), in brackets its 95 % interval. A verdict is given where "
-        f"it holds at 95 % for all {family} of them together (Holm). Could have shown: the smallest change "
-        "that four of five such comparisons would have shown."
+        f"it holds at 95 % for all {family} of them together (Holm): an interval that leaves out 0 may not "
+        "be enough. Could have shown: the smallest change that four of five such comparisons would have "
+        "shown. Not bounded: too few independent requests beyond that percentile (p99 takes 1,000). No verdict: "
+        "different models count tokens differently."
     )
 
 
@@ -76,12 +81,14 @@ def answer(rows: Sequence[Comparison]) -> str:
     base, other = clean(rows[0].base_target), clean(rows[0].other_target)
     of = {(row.metric, row.percentile): row for row in rows}
     first = next(
-        (row for key in _HEADLINES if (row := of.get((key, "p50"))) and row.other is not None), rows[0]
+        (row for key in _HEADLINES if (row := of.get((key, "p50"))) and None not in (row.base, row.other)),
+        rows[0],
     )
     what = NAMES.get(first.metric, first.metric).removesuffix(", ms")
     figures = f"{what} p50 {figure(first.other, first)} against {figure(first.base, first)} ms"
     if first.verdict == NOT_SHOWN:
-        said = [f"no difference of {what} shown between {base} and {other}{able(first)}: {figures}"]
+        both = f"{what} p50 {figure(first.base, first)} and {figure(first.other, first)} ms"
+        said = [f"no difference of {what} shown between {base} and {other}{able(first)}: {both}"]
     elif first.verdict in (BETTER, WORSE):
         word = "faster" if first.verdict == BETTER else "slower"
         said = [f"{other} is {word} than {base}: {figures}{_and(change(first))}"]
@@ -89,8 +96,8 @@ def answer(rows: Sequence[Comparison]) -> str:
         said = [f"{other} against {base}: {figures}; too few requests to tell them apart"]
     for key in ((first.metric, "p99"), *_MORE):
         row = of.get(key)
-        if row is not None and row.verdict in (BETTER, WORSE):
-            name = f"{what} p99" if key[1] == "p99" else NAMES[row.metric]
+        if row is not None and row is not first and row.verdict in (BETTER, WORSE):
+            name = f"{what} p99" if key[1] == "p99" else NAMES[row.metric].partition(",")[0]
             said.append(f"{name} {row.verdict}{_and(change(row))}")
     return "; ".join(said) + "."
 
@@ -138,7 +145,7 @@ def _winner(winner: Winner) -> str:
     if winner.name is None:
         return NOTHING
     if winner.row is None:
-        return f"{winner.name} (alone)"
+        return f"{winner.name} (alone)" if winner.next_best is None else "too few requests to tell"
     row = winner.row
     figures = f"{figure(row.other, row)} against {figure(row.base, row)}"
     if winner.shown:
@@ -167,12 +174,13 @@ def _cell(text: str) -> str:
     return clean(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
-def _table(pair: Pair) -> Table:
+def _table(pair: Pair, width: int) -> Table:
+    wide = max(_LEAST_NAME, (width - _BESIDE_NAMES) // 2)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
     table.add_column("")
     table.add_column("")
     for name in (pair.base.name, pair.other.name):
-        table.add_column(Text(clean(name), "bold"), justify="right", overflow="fold", max_width=11)
+        table.add_column(Text(clean(name), "bold"), justify="right", overflow="fold", max_width=wide)
     table.add_column("change", justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
     for row, texts_of in zip(pair.rows, cells(pair.rows), strict=True):
@@ -190,7 +198,7 @@ def figure(value: float | None, row: Comparison) -> str:
     if value is None:
         return NOTHING
     if row.metric in _SHARES:
-        return f"{value:.2%}"
+        return f"{100 * value:.2f}"
     return format_usd(value) if row.metric == "usd_per_request" else format_number(value)
 
 
@@ -214,4 +222,7 @@ def _points(ratio: float) -> str:
 
 def able(row: Comparison) -> str:
     """Say what change would have been shown; nothing where that is not known."""
-    return "" if row.could_have_shown is None else f" (could have shown {row.could_have_shown:.0%})"
+    if row.could_have_shown is None:
+        return ""
+    could = row.could_have_shown
+    return f" (could have shown {could:.0%})" if could < 1 else " (could have shown no less than a doubling)"

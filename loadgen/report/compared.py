@@ -17,6 +17,11 @@ from loadgen.report.table import standard_output
 from loadgen.results.folder import append_text
 
 EXIT_GATE: Final = 3
+_GATE_STATES: Final = {
+    "failed": ("FAILED", "bold red"),
+    "passed": ("passed", "green"),
+    "not told": ("NOT TOLD", "yellow"),
+}
 
 
 def show(compared: Compared, *, as_json: bool, markdown_file: Path | None, junit_file: Path | None) -> int:
@@ -26,20 +31,17 @@ def show(compared: Compared, *, as_json: bool, markdown_file: Path | None, junit
         OutputError: a file can't be written.
     """
     if markdown_file is not None:
-        text = markdown(compared.pairs, compared.decisions) + _gates_markdown(compared.gates)
+        notes = "".join(f"{clean(note)}\n" for note in compared.notes)
+        text = notes + markdown(compared.pairs, compared.decisions) + _gates_markdown(compared.gates)
         append_text(markdown_file, text)  # a job summary is added to
     if junit_file is not None:
-        reports = {
-            p.report.run.id: p.report
-            for pair in compared.pairs
-            for s in (pair.base, pair.other)
-            for p in s.parts
-        }
-        write_junit(junit_file, list(reports.values()), compared.gates)
+        write_junit(junit_file, compared.reports, compared.gates)
     console = standard_output()
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(compared.as_json()), indent=1))
     else:
+        for note in compared.notes:
+            console.print(clean(note), highlight=False)
         print_pairs(compared.pairs, console)
         if compared.decisions:
             print_decisions(compared.decisions, console)
@@ -49,14 +51,18 @@ def show(compared: Compared, *, as_json: bool, markdown_file: Path | None, junit
 
 
 def _gate(gate: GateResult) -> Text:
-    state = Text("FAILED", "bold red") if gate.failed else Text("passed", "green")
+    state = Text(*_GATE_STATES[_state(gate)])
     told = f"{gate.gate.text} ({gate.other} against {gate.base}): {gate.words}"
     return Text.assemble("gate ", state, " ", clean(told))
 
 
+def _state(gate: GateResult) -> str:
+    return "failed" if gate.failed else "passed" if gate.told else "not told"
+
+
 def _gates_markdown(gates: Sequence[GateResult]) -> str:
-    lines = [
-        f"- {'**failed**' if g.failed else 'passed'}: `{clean(g.gate.text)}` ({clean(g.words)})"
-        for g in gates
-    ]
+    lines = []
+    for gate in gates:
+        sides = f"{clean(gate.other)} against {clean(gate.base)}"
+        lines.append(f"- **{_state(gate)}**: `{clean(gate.gate.text)}` ({sides}): {clean(gate.words)}")
     return "\n".join([*lines, ""]) if lines else ""

@@ -183,7 +183,7 @@ def footnotes(report: Report) -> list[str]:
         if fewest < 100:
             note += f": p99 of {fewest:,} is the maximum"
         elif counts < fewest / 2:
-            note += f": {fewest:,} requests in step count as {counts:,} independent ones"
+            note += f": {fewest:,} that share what slows them count as {counts:,} independent ones"
         notes.append(note)
     counted = [t for t in report.targets if t.tokens.source not in (None, "usage")]
     # where levels say the same it is said once

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from loadgen.report import money, objectives
-from loadgen.report.answer import answer
+from loadgen.report.answer import answer, pair_tables
 from loadgen.report.environment import environment, instrument
 from loadgen.report.figures import (
     NOTHING,
@@ -72,6 +72,12 @@ def _figures(report: Report) -> Iterator[str]:
         legend(report),
     ):
         yield _text(note)
+        yield ""
+    for pair in pair_tables(report):
+        yield from (f"## {pair.title}", "", *_row([head or " " for head in pair.grid.heads]))
+        yield from _row(["---", "---", *["---:"] * 3, "---"])
+        for row in pair.grid.rows:
+            yield from _row([_text(cell) for cell in row])
         yield ""
     grids = {
         "Objectives": objectives.grid(report),

@@ -17,6 +17,7 @@ from loadgen.workload.prompt import Prompts
 
 _LINES: Final[tuple[tuple[str, Callable[[Cost], float | None]], ...]] = (
     ("cost, USD", lambda c: c.usd),
+    ("USD before the load", lambda c: c.before_usd or None),
     ("USD per request", lambda c: c.usd_per_request),
     ("USD per 1,000 good", lambda c: c.usd_per_thousand_good_requests),
     ("USD per 1M output", lambda c: c.usd_per_million_output_tokens),
@@ -51,8 +52,14 @@ def sentences(report: Report) -> Iterator[str]:
             whose = f"{clean(target.name)}: " if len(report.targets) > 1 else ""
             yield f"{whose}requests without a cost, as they told no usage: {n:,} (in none of these sums)"
     if any(cost.usd_per_month for cost in costs.values()):
-        traffic = "the rate that was offered" if report.run.open_loop else "the rate that was achieved"
+        traffic = "the rate that was offered"
+        if not report.run.open_loop:
+            traffic = "the rate that was achieved"
+            if len(report.targets) > 1:
+                traffic += ", by the slowest target: the same number of requests for all"
         yield f"a month: 730 h at {traffic}{''.join(_fees(name, cost) for name, cost in costs.items())}"
+    if any(cost.before_usd for cost in costs.values()):
+        yield "before the load: the probe, and what measures how much text a token is (the first target)"
 
 
 def _fees(name: str, cost: Cost) -> str:
@@ -104,7 +111,8 @@ def _most(one: Forecast) -> str:
         return f"USD {format_usd(one.hourly_usd)} an hour, whatever is sent"
     if one.usd < inf:
         about = "about " if one.about else ""
-        return f"at most {about}USD {format_usd(one.usd)}, with probe and calibration"
+        before = f", USD {format_usd(one.before_usd)} of it before the load" if one.before_usd else ""
+        return f"at most {about}USD {format_usd(one.usd)}{before}"
     if one.request_usd < inf:
         return f"no bound: {one.why}, each for at most USD {format_usd(one.request_usd)}"
     return one.why if one.why == UNKNOWN else f"no bound: {one.why}"

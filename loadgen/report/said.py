@@ -11,6 +11,7 @@ from loadgen.results.model import Dist, GroupReport, Report, TargetReport
 from loadgen.units import format_number
 
 _NONE: Final = Dist(count=0)
+_SAME: Final = 0.02
 
 
 class Grid(NamedTuple):
@@ -86,6 +87,7 @@ def sentences(report: Report) -> list[str]:
         *_cached(report.targets),
     ]
     said += _each(report.targets, [words(t.slowest) for t in report.targets])
+    said += [clean(flag) for flag in report.comparison_flags]
     return [*said, *of_routes.sentences(report), *_arrivals(report), *_prompts(report)]
 
 
@@ -107,6 +109,10 @@ def _got(target: TargetReport, what: str) -> str:
     more = "as asked" if percent < 0.05 else f"{percent:.1f} % {'more' if share.p50 > 1 else 'fewer'}"
     if not asked.count == got.count == share.count:
         return f"{what} tokens against those asked for: {more} (median)"
+    if (
+        percent < 0.05 and abs(got.p50 / asked.p50 - 1) > _SAME
+    ):  # not all that was sent had asked for a length
+        return f"{what} tokens: of a request that asked for a length as asked (median), of all {got.p50:,.0f}"
     return f"{what} tokens: asked {asked.p50:,.0f}, got {got.p50:,.0f} (medians), {more}"
 
 

@@ -11,7 +11,7 @@ from loadgen.units import format_number
 
 _PERCENTILES: Final = ("p1", "p5", "p10", "p50", "p75", "p90", "p95", "p99", "p999")
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
-_WIDTH: Final = 3  # characters a percentile
+_WIDTH: Final = 4  # characters a percentile
 _NAME: Final = 40
 _MOST: Final = 4
 
@@ -24,8 +24,9 @@ def spectrum(targets: Sequence[TargetReport]) -> Iterator[str]:
     if not known or len(known) > _MOST or width > _NAME:
         return
     top = max(_values(found)[-1] for _, found in known) or 1.0
-    heads = "".join(f"{p.removeprefix('p').replace('999', '99.9'):<{_WIDTH}}" for p in _PERCENTILES[:-1])
-    yield f"{'':{width}}  {heads}99.9  {name}; full height: {format_number(top)} ms"
+    heads = "".join(f"{p.replace('999', '99.9'):<{_WIDTH}}" for p in _PERCENTILES)
+    yield f"{name} by percentile; a full block is {format_number(top)} ms"
+    yield f"{'':{width}}  {heads}"
     for who, found in known:
         blocks = (_BLOCKS[min(7, int(8 * value / top))] * (_WIDTH - 1) for value in _values(found))
         yield f"{who}{' ' * (width - cell_len(who))}  {' '.join(blocks)}"

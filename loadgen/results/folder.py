@@ -183,6 +183,8 @@ def write_file(path: Path, data: bytes) -> None:
         _replace(path, data)
     except OSError as error:
         remedy = f"make room or write access there, then: loadgen report {path.parent}"
+        if not (path.parent / SAMPLES).exists():  # no run folder
+            remedy = "give a file in a folder that can be written to"
         raise OutputError(str(path), f"can't be written: {error.strerror or error}", remedy) from None
 
 

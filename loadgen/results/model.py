@@ -336,7 +336,10 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """report.json. `complete` in run is false for a run that was killed and read back."""
+    """report.json. `complete` in run is false for a run that was killed and read back.
+
+    comparison: of the first target with each other. comparison_flags: what to know before believing it.
+    """
 
     format: int
     loadgen: str
@@ -345,3 +348,4 @@ class Report(msgspec.Struct, frozen=True):
     instrument: Instrument
     targets: tuple[TargetReport, ...]
     comparison: tuple[Comparison, ...] = ()
+    comparison_flags: tuple[str, ...] = ()

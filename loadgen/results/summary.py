@@ -215,12 +215,12 @@ def _groups(by: str, groups: Groups) -> list[GroupReport]:
     ]
 
 
-def _cost(facts: TargetFacts, recorder: TargetRecorder, window_s: float, traffic: int) -> Cost | None:
-    """traffic: requests of the window that a month is to be made of."""
+def _cost(facts: TargetFacts, recorder: TargetRecorder, window_s: float, per_s: float) -> Cost | None:
+    """per_s: requests a second that a month is to be made of."""
     if facts.price_source is None:
         return None
-    good, month = recorder.good, traffic / window_s * MONTH_S if window_s else 0.0
-    work = Work(recorder.window_ok, recorder.window_output_tokens, window_s, good, month)
+    month = per_s * MONTH_S
+    work = Work(recorder.window_ok, recorder.window_output_tokens, window_s, recorder.good, month)
     return cost(facts.price, facts.price_source, recorder.spending, facts.before, work)
 
 
@@ -231,10 +231,10 @@ def target_report(
     routes: Sequence[RouteFacts] = (),
     *,
     objectives: Sequence[Objective] = (),
-    open_loop: bool = False,
+    month_per_s: float | None = None,
 ) -> TargetReport:
-    """All figures of one target over its window."""
-    window_s = max(0, (window.end_ns or 0) - window.start_ns) / NS_PER_S
+    """All figures of one target over its window; month_per_s: requests a second in a month, else as offered."""
+    window_s = _length_s(window)
     requests = _requests(recorder)
 
     def rate(n: float) -> float | None:
@@ -242,6 +242,7 @@ def target_report(
 
     by = {"task": recorder.by_task, "turn": recorder.by_turn, "route": recorder.by_route}
     offered, done = requests.sent + requests.dropped, recorder.window_ok
+    offered_per_s = offered / window_s if window_s else 0.0
     return TargetReport(
         name=recorder.name,
         model=facts.model,
@@ -264,7 +265,7 @@ def target_report(
         errors=dict(recorder.errors.counts.most_common(20)),
         metrics=metrics(recorder),
         series=recorder.series.table(),
-        cost=_cost(facts, recorder, window_s, offered if open_loop else done),
+        cost=_cost(facts, recorder, window_s, offered_per_s if month_per_s is None else month_per_s),
         groups=tuple(group for name, groups in by.items() for group in _groups(name, groups)),
         slo=evaluate(objectives, recorder),
         sessions=Sessions(recorder.sessions_begun, recorder.sessions_ended, recorder.sessions_failed),
@@ -290,6 +291,22 @@ def _instrument(state: RunState, recorder: Recorder) -> Instrument:
     )
 
 
+def _length_s(window: Window) -> float:
+    return max(0, (window.end_ns or 0) - window.start_ns) / NS_PER_S
+
+
+def _common_per_s(state: RunState, recorder: Recorder, of: TargetRecorder) -> float | None:
+    """Return the rate that a month is made of in a closed loop, None in an open one.
+
+    There the faster target does more work; so that the months are of one traffic, it is the slowest's.
+    """
+    if state.run.open_loop:
+        return None
+    same = [r for r in recorder.targets.values() if r.level.label == of.level.label]
+    lengths = [(r.window_ok, _length_s(state.window_of(r))) for r in same]
+    return min((done / length_s for done, length_s in lengths if done and length_s), default=0.0)
+
+
 def build_report(state: RunState, recorder: Recorder) -> Report:
     """Make the report, still without its verdict."""
     for name, n in state.dropped.items():
@@ -297,9 +314,9 @@ def build_report(state: RunState, recorder: Recorder) -> Report:
     facts = {f.name: f for f in state.targets}
     targets = []
     for r in recorder.targets.values():
-        of, window, open_loop = facts[r.target], state.window_of(r), state.run.open_loop
+        of, window, per_s = facts[r.target], state.window_of(r), _common_per_s(state, recorder, r)
         targets.append(
-            target_report(of, r, window, state.routes, objectives=state.objectives, open_loop=open_loop)
+            target_report(of, r, window, state.routes, objectives=state.objectives, month_per_s=per_s)
         )
         # what was sent before the first level is not in the others
         facts[r.target] = msgspec.structs.replace(of, before=(0.0, 0, 0))

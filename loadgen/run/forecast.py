@@ -37,7 +37,7 @@ class Forecast(NamedTuple):
 
     usd: at most, in all its requests; request_usd: each of those looked at. Infinite where nothing bounds it:
     `why` says what is missing. hourly_usd: of a machine that is paid by the hour, which is in neither.
-    about: the sessions that were looked at stand for more.
+    before_usd: probe and calibration, in usd. about: the sessions that were looked at stand for more.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Forecast(NamedTuple):
     why: str = ""
     hourly_usd: float = 0.0
     about: bool = False
+    before_usd: float = 0.0
 
 
 def forecasts(scenario: Scenario, plan: Plan, prompts: Prompts, *, probed: bool = True) -> list[Forecast]:
@@ -68,7 +69,7 @@ def forecasts(scenario: Scenario, plan: Plan, prompts: Prompts, *, probed: bool 
         total = inf if why else sum(costs) / max(1, len(numbers)) * (planned or 0)
         about = planned is not None and planned > len(numbers)
         before = _before(scenario, i) if probed else 0.0
-        found.append(Forecast(name, total + before, dearest, why, hourly, about))
+        found.append(Forecast(name, total + before, dearest, why, hourly, about, before))
     return found
 
 
@@ -177,6 +178,12 @@ def check_budget(scenario: Scenario, found: Sequence[Forecast]) -> None:
         for one in found
         if one.why in _REMEDIES
     ]
+    before_usd = sum(one.before_usd for one in found)
+    first_usd = max((one.request_usd for one in found if one.request_usd < inf), default=0.0)
+    if not problems and scenario.budget.max_usd < before_usd + first_usd:
+        need = format_usd(before_usd + first_usd)
+        what = f"does not reach for probe, calibration and a first request, which may take USD {need}"
+        problems = [Problem("budget.max_usd", what, "write more, or calibrate by chars_per_token")]
     if problems:
         raise ScenarioError.of(problems)
 

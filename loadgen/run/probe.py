@@ -20,7 +20,7 @@ PROBE: Final = Prompt(  # 16: the Responses API takes no lower cap
 _REMEDY: Final = {
     "connect_error": "check base_url and that the server runs",
     "timeout": "check that the server is ready, or raise timeouts",
-    "http_error": "check base_url, model and key",
+    "http_error": "check base_url (it ends in /v1), model and key",
     "rate_limited": "wait, or ask for a higher limit",
 }
 

@@ -27,6 +27,7 @@ from loadgen.scenario.rules_words import (
     check_thinking,
     check_workload,
 )
+from loadgen.scenario.slo import SHARES, Slo
 from loadgen.scenario.traffic import Burst, ErrorStop, Load, Stage, Trace, Until
 from loadgen.scenario.words import AudioParts, ImageParts, SharedPrefix, Workload
 
@@ -35,6 +36,7 @@ def _check_scenario(v: dict[str, Any], at: Key, r: Reading) -> None:
     """What the load needs of the workloads, and these of each other."""
     check_routes(v, at, r)
     check_models(v, at, r)
+    _check_objectives(v, at, r)
     workloads: tuple[Workload, ...] | None = v.get("workloads")
     load: Load | None = v.get("load")
     if workloads is None:
@@ -56,10 +58,25 @@ def _check_scenario(v: dict[str, Any], at: Key, r: Reading) -> None:
         check_thinking(w, load, place, r)
 
 
+def _check_objectives(v: dict[str, Any], at: Key, r: Reading) -> None:
+    """A target whose answers come whole has no first token, and nothing between tokens."""
+    slo: Slo | None = v.get("slo")
+    targets: tuple[Target, ...] = v.get("targets") or ()
+    whole = [t.name for t in targets if not t.stream or t.endpoint in {"images", "embeddings"}]
+    if slo is None or not whole:
+        return
+    for metric in _OF_STREAMS:
+        for percentile in getattr(slo, metric):
+            what = f'can\'t be met by target "{whole[0]}": its answers come whole'
+            r.wrong((*at, "slo", metric, percentile), what, "use e2e, or let it stream")
+
+
 def _check_budget(v: dict[str, Any], at: Key, r: Reading) -> None:
     if v.get("max_usd") == 0:
         r.wrong((*at, "max_usd"), "is 0, and every request costs something", "write a bound above 0")
 
+
+_OF_STREAMS: Final = tuple(k for k in Slo.__struct_fields__ if k not in {*SHARES, "e2e", "e2e_from_plan"})
 
 RULES: Final[dict[type, Rule]] = {
     Scenario: _check_scenario,

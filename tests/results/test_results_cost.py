@@ -85,7 +85,8 @@ def test_the_traffic_of_a_month(open_loop: bool) -> None:
     facts = TargetFacts(
         "gpt-5.5", "m", "", "chat", False, False, Price(input=1.0), "somebody", before=(0.25, 2, 1)
     )
-    target = target_report(facts, recorder.targets["gpt-5.5"], Window(0, 10 * SECOND), open_loop=open_loop)
+    per_s = None if open_loop else 0.9
+    target = target_report(facts, recorder.targets["gpt-5.5"], Window(0, 10 * SECOND), month_per_s=per_s)
     assert target.cost is not None
     assert target.cost.month_requests == round((1.0 if open_loop else 0.9) * MONTH_S)
     assert target.cost.usd_per_month == pytest.approx(0.5 * target.cost.month_requests)
