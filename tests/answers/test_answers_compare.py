@@ -143,6 +143,27 @@ def test_the_last_good_run_is_the_latest_valid_one_before(tmp_path: Path) -> Non
     assert {part.report.run.id for pair in found.pairs for part in pair.base.parts} == {good.name}
 
 
+def test_a_first_run_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    args = ["--baseline", "last-good", "--fail-if", "ttft.p99 worse by 5%", "--junit", str(junit)]
+    done = CliRunner().invoke(main, ["compare", str(saved(tmp_path)), *args])
+    assert (done.exit_code, done.output) == (0, "no good run before this one: nothing to compare with yet\n")
+    assert len(ET.fromstring(junit.read_bytes()).findall(".//testcase")) == 1
+
+
+def test_a_gate_that_can_not_be_told_is_skipped_and_says_so(tmp_path: Path) -> None:
+    few, _ = write_run(tmp_path, requests()[:300], end_ns=None)
+    junit, summary = tmp_path / "junit.xml", tmp_path / "summary.md"
+    args = ["--fail-if", "ttft.p99 worse by 5%", "--junit", str(junit), "--markdown", str(summary)]
+    done = CliRunner().invoke(main, ["compare", str(few), *args])
+    assert done.exit_code == 0
+    assert "gate NOT TOLD ttft.p99 worse by 5%" in done.output
+    assert len(ET.fromstring(junit.read_bytes()).findall(".//skipped")) == 1
+    assert "- **not told**: `ttft.p99 worse by 5%` (our own, new against gpt-5.5)" in summary.read_text(
+        "utf-8"
+    )
+
+
 def test_runs_of_several_scenarios_give_a_table_of_winners(tmp_path: Path) -> None:
     fast = changed(saved(tmp_path / "a", factors=(1, 1.2)), models=("m", "n"), scenario="editing")
     same = changed(saved(tmp_path / "b", seed=3), models=("m", "n"), scenario="review")
@@ -184,7 +205,6 @@ def test_a_gate_fails_only_where_the_evidence_holds(tmp_path: Path, gate: str, c
         ),
         pytest.param(["--fail-if", "ttft.p50 slower"], "is no gate", id="no gate"),
         pytest.param(["--baseline", "our own"], 'did you mean "our own, new"?', id="unknown target"),
-        pytest.param(["--baseline", "last-good"], "has no good run before", id="no run before"),
     ],
 )
 def test_what_can_not_be_compared_is_one_line(tmp_path: Path, args: list[str], words: str) -> None:

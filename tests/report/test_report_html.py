@@ -170,11 +170,11 @@ def test_without_a_comparison_the_figures_stand_side_by_side_the_fastest_first(i
         ),
         (
             [row("no difference shown", could_have_shown=0.07), row("not bounded", "p99")],
-            "no difference of TTFT shown between a and b (could have shown 7%): TTFT p50 180 against 200 ms.",
+            "no difference of TTFT shown between a and b (could have shown 7%): TTFT p50 200 and 180 ms.",
         ),
         (
             [row("worse", metric="e2e_ms"), row("worse", other=300.0), row("worse", "p99")],
-            "b is slower than a: TTFT p50 300 against 200 ms; TTFT p99 worse.",
+            "b is slower than a: TTFT p50 300 against 200 ms; TTFT p99 worse; e2e worse.",
         ),
     ],
     ids=["better", "not shown, not bounded", "slower, its p99 too"],

@@ -226,6 +226,6 @@ def test_full_disk_leaves_whole_lines(tmp_path: Path, flush_every: int) -> None:
 
 def test_file_that_cannot_be_replaced_is_told(tmp_path: Path) -> None:
     (tmp_path / "report.md" / "in the way").mkdir(parents=True)
-    with pytest.raises(OutputError, match=r"report\.md: can't be written: Is a directory; make room"):
+    with pytest.raises(OutputError, match=r"report\.md: can't be written: Is a directory; give a file"):
         write_file(tmp_path / "report.md", b"x")
     assert names(tmp_path) == {"report.md"}
