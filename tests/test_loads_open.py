@@ -28,8 +28,11 @@ def delivered(done: Done, *names: str) -> None:
 
 @pytest.mark.parametrize(
     ("law", "cv"),
-    [({"arrivals": "constant"}, 0.0), ({}, 1.0), ({"arrivals": "gamma", "burstiness": 0.25}, 2.0)],
-    ids=["constant", "poisson", "gamma"],
+    [
+        pytest.param({"arrivals": "constant"}, 0.0, id="constant", marks=pytest.mark.slow),
+        pytest.param({}, 1.0, id="poisson"),
+        pytest.param({"arrivals": "gamma", "burstiness": 0.25}, 2.0, id="gamma", marks=pytest.mark.slow),
+    ],
 )
 def test_a_rate_on_the_simulator(tmp_path: Path, law: dict[str, Any], cv: float) -> None:
     load = {"rate": "60/s", "warmup": "500ms", "duration": "2s", **law}

@@ -58,6 +58,7 @@ def test_it_says_what_it_is_for(path: Path) -> None:
     )
 
 
+@pytest.mark.slow  # all together; the runs of other tests are like these
 @each
 def test_it_runs(path: Path, tmp_path: Path, base_url: str) -> None:
     scenario = quick(path, base_url)

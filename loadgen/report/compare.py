@@ -68,8 +68,8 @@ def legend(told: Iterable[Comparison]) -> str:
         "Change in percent (failures: in points), in brackets its 95 % interval. A verdict is given where "
         f"it holds at 95 % for all {family} of them together (Holm): an interval that leaves out 0 may not "
         "be enough. Could have shown: the smallest change that four of five such comparisons would have "
-        "shown. Not bounded: too few independent requests beyond that percentile (p99 takes 1,000). No verdict: "
-        "different models count tokens differently."
+        "shown. Not bounded: too few independent requests beyond that percentile (p99 takes 1,000). No "
+        "verdict: different models count tokens differently."
     )
 
 

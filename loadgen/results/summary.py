@@ -233,7 +233,7 @@ def target_report(
     objectives: Sequence[Objective] = (),
     month_per_s: float | None = None,
 ) -> TargetReport:
-    """All figures of one target over its window; month_per_s: requests a second in a month, else as offered."""
+    """All figures of one target over its window; month_per_s: requests/s of a month, None: as offered."""
     window_s = _length_s(window)
     requests = _requests(recorder)
 

@@ -8,7 +8,10 @@ import pytest
 
 from tests.browser import CHROMIUM, Page, chromium
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]
 PLOTS = 8  # the run has everything that can be drawn
 COMPLAINTS = {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"}
 DIALOG = "Page.javascriptDialogOpening"

@@ -83,6 +83,7 @@ async def send(caller: Caller, n: int, at_once: int, seen: Counter[str]) -> None
     await asyncio.gather(*(place() for _ in range(at_once)))
 
 
+@pytest.mark.slow
 async def test_ten_thousand_requests_leave_no_cycles(no_collection: None) -> None:
     seen: Counter[str] = Counter()
     server = await asyncio.get_running_loop().create_server(Quick, "127.0.0.1", 0)
