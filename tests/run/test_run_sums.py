@@ -64,11 +64,13 @@ class Server:
     """Answers as above; well inside the window it gets stuck once before and twice after first tokens."""
 
     def __init__(self) -> None:
-        self._begin_s = time.monotonic()
+        self._begin_s: float | None = None  # of the first request: what comes before it takes its time
         self._stuck = Counter[str]()
 
     def answer(self, asked: Asked) -> AsyncIterator[bytes]:
         stuck = [(), (content("a "),), (content("a "), content("b "))]
+        if self._begin_s is None:
+            self._begin_s = time.monotonic()
         if time.monotonic() > self._begin_s + 0.7 and self._stuck[asked.model] < len(stuck):
             self._stuck[asked.model] += 1
             return _stuck(*stuck[self._stuck[asked.model] - 1])
