@@ -46,10 +46,6 @@ _SPREADS: Final = (
     ("tokens_per_chunk", "tokens per event", "requests"),
 )
 _KEYS: Final = frozenset(key for key, *_ in (*_SPECTRA, *_SPREADS))
-_NO_VERDICTS: Final = (
-    "Not bounded: too few requests to tell. No verdict: the two can't be compared by it, "
-    "as tokens of different models can't."
-)
 _Found = TypeVar("_Found")
 
 
@@ -82,7 +78,7 @@ def to_html(report: Report, folder: Path) -> str:
         measured=measured(report),
         answer=answer(report),
         pairs=pair_tables(report),
-        pairs_note=f"{compare_legend(report.comparison)} {_NO_VERDICTS}",
+        pairs_note=compare_legend(report.comparison),
         names=[(clean(t.name), subtitle(t)) for t in report.targets],
         times_in=TIMES_IN,
         figures=list(_figures(report)),
