@@ -10,6 +10,7 @@ from loadgen.errors import ScenarioError, nearest
 from loadgen.results.read import list_runs, open_run
 
 LAST_GOOD: Final = "last-good"
+_GOOD: Final = ("valid", "suspect")  # on a busy build server hardly a run is valid; a suspect one is flagged
 _REMEDY: Final = "give one run of several targets, or several runs"
 
 
@@ -19,7 +20,7 @@ def pairs_of(groups: Sequence[Sequence[Path]], baseline: str | None = None) -> l
     groups: runs; those of one group are repetitions of the same. One group: its targets against the first of
     them, or the one named `baseline`. Several: each target of the later groups against that of the first, or
     of the group whose run `baseline` names; "last-good": against the latest run before, of the same scenario,
-    that was valid and met its objectives, and nothing where there is none, as of the first run of all.
+    that was not invalid and met its objectives, and nothing where there is none, as of the first run of all.
 
     Raises:
         OutputError: a run can't be read. ScenarioError: there is nothing to compare.
@@ -98,12 +99,12 @@ def _run_of(side: Side) -> str:
 
 
 def _last_good(path: Path) -> Path | None:
-    """Return the latest run before this one that was valid and met its objectives; None: there is none."""
+    """Return the latest run before this one that was not invalid and met its objectives; None: none."""
     run = open_run(path)
     out = run.folder.parent.parent
     for summary in list_runs(out):
         earlier = summary.scenario == run.report.run.scenario and summary.id < run.report.run.id
-        if earlier and summary.verdict == "valid" and not summary.interrupted:
+        if earlier and summary.verdict in _GOOD and not summary.interrupted:
             folder = Path(summary.path)
             report = open_run(folder).report
             if all(objective.met for target in report.targets for objective in target.slo):

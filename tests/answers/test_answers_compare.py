@@ -135,10 +135,10 @@ def test_three_runs_a_side_have_the_drift_between_runs_in_their_interval(tmp_pat
     assert next(r for r in single.rows if r.metric == "ttft_ms").verdict == "worse"
 
 
-def test_the_last_good_run_is_the_latest_valid_one_before(tmp_path: Path) -> None:
+def test_the_last_good_run_is_the_latest_before_that_was_not_invalid(tmp_path: Path) -> None:
     good, bad, newest = (saved(tmp_path, i, seed=i) for i in range(3))
     report: Report = open_run(bad).report
-    changed(bad, verdict=msgspec.structs.replace(report.verdict, state="suspect", reasons=("busy",)))
+    changed(bad, verdict=msgspec.structs.replace(report.verdict, state="invalid", reasons=("busy",)))
     found = compare([str(newest)], baseline="last-good")
     assert {part.report.run.id for pair in found.pairs for part in pair.base.parts} == {good.name}
 
