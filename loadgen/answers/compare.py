@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from loadgen.answers.sides import RUNS_A_SIDE, Side
+from loadgen.measure.metrics import ALL_METRICS
 from loadgen.measure.statistics import LEVEL, Contrast, Estimate, contrast, detectable, holm
 from loadgen.results.model import Comparison
 
@@ -30,7 +31,7 @@ METRICS: Final[dict[str, tuple[float, ...]]] = {
 """What is compared, and at which percentiles (none: a share or a mean)."""
 
 _TOKENS: Final = ("tpot", "output_tokens_per_s")  # mean nothing between tokenizers
-_KEYS: Final = {"ttft": "ttft_ms", "tpot": "tpot_ms", "e2e": "e2e_ms"}
+_KEYS: Final = {metric.name: metric.key for metric in ALL_METRICS}
 LENGTHS_DIFFER: Final = 0.05
 FAILED_SHARE: Final = 0.01
 
@@ -59,7 +60,21 @@ class _Row:
 def compare_all(pairs: Sequence[tuple[Side, Side]]) -> list[Pair]:
     """Compare each pair (base, other); the verdicts of all of them are one family for the correction."""
     known = _Known()
-    rows = [(base, other, list(_rows(base, other, known))) for base, other in pairs]
+    return _judged([(base, other, list(_rows(base, other, known))) for base, other in pairs])
+
+
+def compare_one(items: Sequence[tuple[Side, Side, str, float | None]]) -> list[Pair]:
+    """Compare each pair (base, other) by one metric and percentile only; these are the family."""
+    known = _Known()
+    return _judged(
+        [
+            (base, other, [row for row in _rows(base, other, known, only=metric) if row.percent == percent])
+            for base, other, metric, percent in items
+        ]
+    )
+
+
+def _judged(rows: Sequence[tuple[Side, Side, list["_Row"]]]) -> list[Pair]:
     family = [row for _, _, found in rows for row in found if row.judged and row.found is not None]
     corrected = dict(zip(map(id, family), holm([_p_value(row) for row in family]), strict=True))
     return [
@@ -95,22 +110,24 @@ class _Known:
         return self._found[key]
 
 
-def _rows(base: Side, other: Side, known: _Known) -> Iterator[_Row]:
+def _rows(base: Side, other: Side, known: _Known, only: str | None = None) -> Iterator[_Row]:
     same_model = base.model == other.model
     for metric, percents in METRICS.items():
-        if not percents:  # a share, a mean: below
+        if not percents or only not in {None, metric}:  # a share, a mean: below
             continue
         judged = same_model or metric not in _TOKENS
-        if metric == "output_chars_per_s" and same_model:
+        if metric == "output_chars_per_s" and same_model and only is None:
             continue
         shown = percents if judged else percents[:1]
         both = (known.percentiles(side, metric, shown) for side in (base, other))
         for percent, a, b in zip(shown, *both, strict=True):
             yield _row(metric, percent, a, b, judged=judged, higher=percents == _SLOW_TAIL)
-    yield _row("error_rate", None, base.failed(), other.failed(), judged=True, higher=False)
-    costs = (base.usd_per_request(), other.usd_per_request())
-    if None not in costs:
-        yield _row("usd_per_request", None, *costs, judged=True, higher=False)
+    if only in {None, "error_rate"}:
+        yield _row("error_rate", None, base.failed(), other.failed(), judged=True, higher=False)
+    if only in {None, "usd_per_request"}:
+        costs = (base.usd_per_request(), other.usd_per_request())
+        if None not in costs:
+            yield _row("usd_per_request", None, *costs, judged=True, higher=False)
 
 
 def _row(

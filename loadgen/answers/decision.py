@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from loadgen.answers.compare import BETTER, key_of
-from loadgen.answers.compare import compare_all as compare_pairs
+from loadgen.answers.compare import BETTER, compare_one, key_of
 from loadgen.answers.sides import Side
 from loadgen.results.model import Comparison
 
-ASPECTS: Final[dict[str, tuple[str, str | None]]] = {
-    "latency": ("ttft", "p50"),
-    "speed": ("output_chars_per_s", "p50"),
+ASPECTS: Final[dict[str, tuple[str, float | None]]] = {
+    "latency": ("ttft", 50),
+    "speed": ("output_chars_per_s", 50),
     "cost": ("usd_per_request", None),
 }
 """What decides each: a metric and percentile that different models can be compared by."""
@@ -24,7 +23,6 @@ class Winner(NamedTuple):
     """
 
     name: str | None
-    value: float | None = None
     next_best: str | None = None
     row: Comparison | None = None
     shown: bool = False
@@ -42,8 +40,8 @@ def decide(runs: Sequence[Sequence[Side]]) -> list[Decision]:
     wanted: list[tuple[int, str, Side, Side]] = []
     alone: dict[tuple[int, str], Winner] = {}
     for number, sides in enumerate(runs):
-        for aspect, (metric, percentile) in ASPECTS.items():
-            ranked, measured = _ranked(sides, metric, percentile)
+        for aspect, (metric, percent) in ASPECTS.items():
+            ranked, measured = _ranked(sides, metric, percent)
             if len(ranked) > 1:
                 wanted.append((number, aspect, ranked[1][1], ranked[0][1]))
             elif ranked or measured:
@@ -52,13 +50,11 @@ def decide(runs: Sequence[Sequence[Side]]) -> list[Decision]:
                 alone[number, aspect] = Winner(best, next_best=others[0] if others else None)
             else:
                 alone[number, aspect] = Winner(None)
-    pairs = compare_pairs([(base, other) for _, _, base, other in wanted])
+    pairs = compare_one([(base, other, *ASPECTS[aspect]) for _, aspect, base, other in wanted])
     for (number, aspect, _, _), pair in zip(wanted, pairs, strict=True):
-        metric, percentile = ASPECTS[aspect]
-        row = next((r for r in pair.rows if r.metric == key_of(metric) and r.percentile == percentile), None)
-        value = None if row is None else row.other
-        shown = row is not None and row.verdict == BETTER
-        alone[number, aspect] = Winner(pair.other.name, value, pair.base.name, row, shown)
+        (row,) = pair.rows
+        shown = row.verdict == BETTER
+        alone[number, aspect] = Winner(pair.other.name, pair.base.name, row, shown)
     return [
         Decision(sides[0].parts[0].report.run.scenario, {a: alone[number, a] for a in ASPECTS})
         for number, sides in enumerate(runs)
@@ -66,19 +62,14 @@ def decide(runs: Sequence[Sequence[Side]]) -> list[Decision]:
 
 
 def _ranked(
-    sides: Sequence[Side], metric: str, percentile: str | None
+    sides: Sequence[Side], metric: str, percent: float | None
 ) -> tuple[list[tuple[float, Side]], list[str]]:
     """Sort the sides by a figure, the best first; return the names of all that have it, bounded or not."""
     found, measured = [], []
     for side in sides:
-        known = (
-            side.usd_per_request()
-            if percentile is None
-            else side.percentiles(metric, (float(percentile[1:]),))[0]
-        )
-        target = side.parts[0].target
-        count = target.requests.ok if percentile is None else target.metrics[key_of(metric)].count
-        if known is not None or (percentile is not None and count):
+        known = side.usd_per_request() if percent is None else side.percentiles(metric, (percent,))[0]
+        there = percent is not None and side.parts[0].target.metrics[key_of(metric)].count
+        if known is not None or there:
             measured.append(side.name)
         if known is not None:
             found.append((known.value, side))

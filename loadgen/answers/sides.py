@@ -35,9 +35,12 @@ class Part:
         t = self.target
         return self.columns.where(target=t.target or t.name, level=t.level, phase="measure")
 
-    def values(self, metric: str) -> Floats:
-        """Return a metric of the successful requests that have it, in the order they were intended."""
-        found = self.columns.metric(metric)[self.ok()]
+    def values(self, metric: str, rows: NDArray[np.bool_] | None = None) -> Floats:
+        """Return a metric of the successful requests that have it, in the order they were intended.
+
+        rows: which requests alone; shape (all requests of the run,).
+        """
+        found = self.columns.metric(metric)[self.ok() if rows is None else self.ok() & rows]
         return found[~np.isnan(found)]
 
 
@@ -71,16 +74,19 @@ class Side:
 
     def failed(self) -> Estimate | None:
         """Estimate the share of requests that failed; what the run cut off is no failure."""
-        counts = [(t.requests.failed, t.requests.ok + t.requests.failed) for t in self._targets()]
-        return share(sum(failed for failed, _ in counts), sum(n for _, n in counts))
+        requests = [part.target.requests for part in self.parts]
+        counts = [(r.failed, r.ok + r.failed) for r in requests]
+        pooled = share(sum(failed for failed, _ in counts), sum(n for _, n in counts))
+        if not self.repeated or not all(n for _, n in counts) or not any(failed for failed, _ in counts):
+            return pooled  # of runs without a failure the spread says nothing
+        return of_runs([failed / n for failed, n in counts])
 
     def usd_per_request(self) -> Estimate | None:
         """Estimate what a successful request costs; None where the price is not known."""
-        costs = np.concatenate([part.columns.cost_usd[part.ok()] for part in self.parts])
-        return None if not len(costs) or np.isnan(costs).any() else mean(costs)
-
-    def _targets(self) -> list[TargetReport]:
-        return [part.target for part in self.parts]
+        costs = [part.columns.cost_usd[part.ok()] for part in self.parts]
+        if any(not len(one) or np.isnan(one).any() for one in costs):
+            return None
+        return of_runs([float(one.mean()) for one in costs]) if self.repeated else mean(np.concatenate(costs))
 
 
 def _plain(values: Floats, p: float) -> float:

@@ -44,7 +44,7 @@ def slices(part: Part, by: str, metric: str) -> list[Slice]:
     values = part.columns.metric(metric)
     chosen = part.sent() & ~np.isnan(values)
     found = []
-    for name, members in _groups(part, by):
+    for name, members in groups(part, by):
         some = values[chosen & members]
         if len(some):
             figures = np.quantile(some, [p / 100 for p in _PERCENTS], method="inverted_cdf")
@@ -70,7 +70,7 @@ def slowest(part: Part, metric: str) -> list[SlowGroup]:
     drawn = int(slow.sum())
     found: list[tuple[float, SlowGroup]] = []
     for by in _CAUSES:
-        for name, members in _groups(part, by):
+        for name, members in groups(part, by):
             size, hits = int((chosen & members).sum()), int((slow & members).sum())
             if 0 < size < n and drawn:
                 group = SlowGroup(
@@ -82,7 +82,8 @@ def slowest(part: Part, metric: str) -> list[SlowGroup]:
     return sorted(told, key=lambda g: g.of_all / g.share)
 
 
-def _groups(part: Part, by: str) -> Iterator[tuple[str, Bools]]:
+def groups(part: Part, by: str) -> Iterator[tuple[str, Bools]]:
+    """Yield every group of a grouping: its name, and which of all requests are in it."""
     columns = part.columns
     if by == "turn":
         yield "first", columns.turn == 0
@@ -141,10 +142,10 @@ def _shown(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def words(groups: Sequence[SlowGroup]) -> str:
+def words(slow: Sequence[SlowGroup]) -> str:
     """Say what the slowest requests have in common; "" without groups."""
-    if not groups:
+    if not slow:
         return ""
-    first = groups[0]
-    told = "; ".join(f"{g.share:.0%} have {g.by} {g.name} ({g.of_all:.0%} of all)" for g in groups[:3])
+    first = slow[0]
+    told = "; ".join(f"{g.share:.0%} have {g.by} {g.name} ({g.of_all:.0%} of all)" for g in slow[:3])
     return f"the slowest {first.slow} by {first.metric} (above {first.above:,.4g}): {told}"

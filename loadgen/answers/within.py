@@ -9,25 +9,15 @@ import numpy as np
 
 from loadgen.answers.compare import Pair, compare_all
 from loadgen.answers.sides import Part, Side
-from loadgen.answers.slices import slowest
+from loadgen.answers.slices import groups, slowest
+from loadgen.measure.groups import GROUP_METRICS
+from loadgen.measure.metrics import CHUNK_GAP, METRICS
 from loadgen.measure.statistics import Floats, drift, quantiles, unsettled
 from loadgen.results.columns import read_columns
-from loadgen.results.model import Dist, Drift, Report, TargetReport
+from loadgen.results.model import Dist, Drift, GroupReport, Report, TargetReport
 
 _PERCENTS: Final = (50, 90, 99)
-_METRICS: Final = {
-    "ttft": "ttft_ms",
-    "ttft_from_plan": "ttft_from_plan_ms",
-    "ttfa": "ttfa_ms",
-    "tpot": "tpot_ms",
-    "e2e": "e2e_ms",
-    "e2e_from_plan": "e2e_from_plan_ms",
-    "longest_gap": "longest_gap_ms",
-    "output_tokens_per_s": "output_tokens_per_s",
-    "output_chars_per_s": "output_chars_per_s",
-}
-"""The metrics that requests share a cause of (a queue), by their keys; the others are as they were drawn."""
-
+_UNKNOWN: Final = dict.fromkeys(f"p{percent}" for percent in _PERCENTS)
 _UNSTEADY: Final = frozenset({"stages", "burst", "trace"})  # a load that is meant to change
 
 
@@ -55,14 +45,35 @@ def with_answers(report: Report, folder: Path) -> Report:
 
 
 def _with_intervals(part: Part, *, steady: bool) -> TargetReport:
-    """Return the target with the intervals of its metrics by effective sample size."""
-    metrics = dict(part.target.metrics)
-    for name, key in _METRICS.items():
-        if metrics.get(key) is not None and metrics[key].count:
-            metrics[key] = _refined(metrics[key], part.values(name))
+    """Return the target with the intervals of its metrics, and of its groups', by effective sample size."""
+    target, metrics = part.target, dict(part.target.metrics)
+    for metric in METRICS:
+        if metrics[metric.key].count:
+            metrics[metric.key] = _refined(metrics[metric.key], part.values(metric.name))
+    # gaps of one stream, and of streams that one batch serves, come together: no count of them says how sure
+    metrics[CHUNK_GAP.key] = msgspec.structs.replace(metrics[CHUNK_GAP.key], ci95=_UNKNOWN)
     moved = _drift(part) if steady else None
     slow = tuple(slowest(part, "ttft" if metrics["ttft_ms"].count else "e2e"))
-    return msgspec.structs.replace(part.target, metrics=metrics, drift=moved, slowest=slow)
+    return msgspec.structs.replace(target, metrics=metrics, groups=_groups(part), drift=moved, slowest=slow)
+
+
+def _groups(part: Part) -> tuple[GroupReport, ...]:
+    members = {
+        (by, name): rows
+        for by in {group.by for group in part.target.groups}
+        for name, rows in groups(part, by)
+    }
+    found = []
+    for group in part.target.groups:
+        rows = members.get((group.by, group.name))  # none: of task names too many to be kept apart
+        refined = {
+            m.key: _refined(group.metrics[m.key], part.values(m.name, rows))
+            if rows is not None and group.metrics[m.key].count
+            else group.metrics[m.key]
+            for m in GROUP_METRICS
+        }
+        found.append(msgspec.structs.replace(group, metrics=refined))
+    return tuple(found)
 
 
 def _refined(known: Dist, values: Floats) -> Dist:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +10,7 @@ from rich.text import Text
 from loadgen.answers.compare import BETTER, NO_VERDICT, NOT_BOUNDED, NOT_SHOWN, WORSE, Pair
 from loadgen.answers.decision import ASPECTS, Decision, Winner
 from loadgen.report.figures import NOTHING, clean
+from loadgen.report.layout import plain_table
 from loadgen.results.model import Comparison
 from loadgen.units import format_number, format_usd
 
@@ -125,7 +125,7 @@ def cells(rows: Iterable[Comparison]) -> Iterator[tuple[str, str, str, str, str,
 
 def print_decisions(decisions: Sequence[Decision], console: Console) -> None:
     """Print who wins on what, scenario by scenario."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
+    table = plain_table()
     for head in _DECISION_HEADS:
         table.add_column(Text(head, "bold"), overflow="fold")
     for cells in decision_rows(decisions):
@@ -176,7 +176,7 @@ def _cell(text: str) -> str:
 
 def _table(pair: Pair, width: int) -> Table:
     wide = max(_LEAST_NAME, (width - _BESIDE_NAMES) // 2)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
+    table = plain_table()
     table.add_column("")
     table.add_column("")
     for name in (pair.base.name, pair.other.name):

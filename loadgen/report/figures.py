@@ -6,6 +6,7 @@ The terminal's table and the Markdown lay out the same lines.
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from loadgen.measure.metrics import CHUNK_GAP
 from loadgen.results.model import Above, Dist, Report, TargetReport, WithFailures
 from loadgen.units import format_number, format_usd
 
@@ -130,7 +131,10 @@ def distributions(targets: Sequence[TargetReport]) -> list[list[Line]]:
         if not any(d.count for d in dists) and shown.key != "ttft_ms":
             continue
         blocks.append(
-            [Line(shown.label, p, tuple(_percentile(d, p) for d in dists)) for p in shown.percentiles]
+            [
+                Line(shown.label, p, tuple(_percentile(d, p, mark=shown.key != CHUNK_GAP.key) for d in dists))
+                for p in shown.percentiles
+            ]
         )
         # a dropped arrival has no time of its own but the planned one: only there it can be seen
         told = shown.with_failures or (shown.key.endswith("from_plan_ms") and dropped)
@@ -174,7 +178,8 @@ def alerts(report: Report) -> list[tuple[str, str]]:
 def footnotes(report: Report) -> list[str]:
     """What a reader must know to read the figures right."""
     notes = []
-    shown = [t.metrics[s.key] for t in report.targets for s in _DISTRIBUTIONS if s.key in t.metrics]
+    keys = [s.key for s in _DISTRIBUTIONS if s.key != CHUNK_GAP.key]
+    shown = [t.metrics[key] for t in report.targets for key in keys if key in t.metrics]
     unbounded = [d for d in shown if d.count and any(d.ci95.get(p) is None for p in _BOUNDED)]
     if unbounded:
         note = f"{UNBOUNDED} too few requests for a 95 % interval"
@@ -253,7 +258,8 @@ def _number(value: float | None) -> Cell:
     return Cell(NOTHING if value is None else format_number(value))
 
 
-def _percentile(dist: Dist, name: str) -> Cell:
+def _percentile(dist: Dist, name: str, *, mark: bool = True) -> Cell:
+    """mark: whether a percentile without an interval is one of too few requests."""
     value = getattr(dist, name)
     if value is None:
         return Cell(NOTHING)
@@ -261,7 +267,7 @@ def _percentile(dist: Dist, name: str) -> Cell:
         return Cell(format_number(value))
     interval = dist.ci95.get(name)
     if interval is None:
-        return Cell(format_number(value), UNBOUNDED)
+        return Cell(format_number(value), UNBOUNDED if mark else "")
     return Cell(format_number(value), f"({format_number(interval[0])}{_TO}{format_number(interval[1])})")
 
 

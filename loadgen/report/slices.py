@@ -13,7 +13,8 @@ from loadgen.answers.slices import GROUPINGS, Slice, slices
 from loadgen.errors import ScenarioError, nearest
 from loadgen.measure.metrics import METRICS
 from loadgen.report.figures import clean
-from loadgen.report.table import plain_table, standard_output
+from loadgen.report.layout import plain_table
+from loadgen.report.table import standard_output
 from loadgen.results.read import open_run
 from loadgen.units import format_number
 

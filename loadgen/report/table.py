@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from rich import box
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -30,6 +29,7 @@ from loadgen.report.figures import (
     legend,
     subtitle,
 )
+from loadgen.report.layout import plain_table
 from loadgen.report.spectrum import spectrum
 from loadgen.results.model import Report, TargetReport
 
@@ -236,11 +236,6 @@ def _grid(grid: said.Grid, name_width: int = _NAME_WIDTH) -> Iterator[Renderable
 
 
 # cells
-
-
-def plain_table() -> Table:
-    """Make a table with no frame but a line under its head."""
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
 
 
 def _column(cells: Sequence[Cell]) -> list[Text]:

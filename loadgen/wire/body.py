@@ -4,12 +4,11 @@ from typing import Final
 
 import numpy as np
 
-from loadgen.wire.event import loads
+from loadgen.wire.event import beginning, loads
 from loadgen.wire.sse import MAX_BODY_BYTES, TOO_LARGE, SseDecoder
 from loadgen.wire.stopwatch import Exchange
 
 MAX_ERROR_BODY: Final = 64 << 10
-_MAX_WORDS: Final = 4 << 10  # of a body that can't be read; cut to what is shown once secrets are out
 
 
 def mode_of(exchange: Exchange, data: bytes, *, streams: bool) -> str:
@@ -51,8 +50,7 @@ def read_whole(data: bytearray, into: SseDecoder) -> None:
         if data.lstrip().startswith(b"{") and not data.rstrip().endswith(b"}"):
             into.error = ("truncated", "the answer ends in the middle of its JSON")
         else:
-            words = data[:_MAX_WORDS].decode("utf-8", "replace")
-            into.error = ("bad_stream", f"the answer is not a JSON object: {words}")
+            into.error = ("bad_stream", f"the answer is not a JSON object: {beginning(data)}")
         return
     endpoint = into.endpoint
     chars = 0

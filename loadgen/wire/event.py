@@ -1,9 +1,11 @@
 """One server-sent event: its fields, and its data as JSON."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+_MOST_SHOWN: Final = 4 << 10
 
 
 def loads(payload: bytes | bytearray) -> Any:
@@ -39,7 +41,6 @@ def fields(raw: bytes) -> tuple[bytes, bytes | None]:
     return name, b"\n".join(data).strip() if data else None
 
 
-def snippet(payload: bytes) -> str:
-    """Show the beginning of data that can't be read."""
-    text = payload[:120].decode("utf-8", "replace")
-    return repr(text + ("…" if len(payload) > 120 else ""))
+def beginning(data: bytes | bytearray) -> str:
+    """Return enough of data that can't be read: it is cut to what is shown once secrets are out."""
+    return data[:_MOST_SHOWN].decode("utf-8", "replace")

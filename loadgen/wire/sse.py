@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from loadgen.wire.event import fields, loads, snippet
+from loadgen.wire.event import beginning, fields, loads
 from loadgen.wire.kind import Endpoint, Piece, error_text
 from loadgen.wire.quote import Quote
 from loadgen.wire.template import Template, prove, split
@@ -188,13 +188,13 @@ class SseDecoder:
             if name == b"error":
                 self.error = ("error_in_stream", payload.decode("utf-8", "replace"))
                 return
-            self.error = ("bad_stream", f"event {self.events} is not JSON: {snippet(payload)}")
+            self.error = ("bad_stream", f"event {self.events} is not JSON: {beginning(payload)!r}")
             return
         if name == b"error":
             self.error = ("error_in_stream", error_text(body))
             return
         if not isinstance(body, dict):
-            self.error = ("bad_stream", f"event {self.events} is not a JSON object: {snippet(payload)}")
+            self.error = ("bad_stream", f"event {self.events} is not a JSON object: {beginning(payload)!r}")
             return
         piece = self.endpoint.read(body)
         if piece.error is not None:

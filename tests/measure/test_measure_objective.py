@@ -10,6 +10,7 @@ from loadgen.measure.recorder import LevelWindow, Recorder
 from loadgen.measure.sample import Sample
 from loadgen.scenario.lengths import Duration
 from loadgen.scenario.slo import SHARES, Slo
+from tests.samples import made
 
 MS = 1_000_000
 
@@ -17,15 +18,6 @@ MS = 1_000_000
 def sample(**keys: Any) -> Sample:
     """TTFT 20 ms; 10 tokens, the nine after the first in 90 ms: TPOT 10 ms, 100 tokens/s; e2e 115 ms."""
     defaults: dict[str, Any] = {
-        "seq": 1,
-        "target": "a",
-        "task": "t",
-        "session": 0,
-        "turn": 0,
-        "phase": "measure",
-        "worker": 0,
-        "outcome": "ok",
-        "intended_ns": 0,
         "sent_ns": 5 * MS,
         "first_token_ns": 25 * MS,
         "first_answer_ns": 25 * MS,
@@ -39,7 +31,7 @@ def sample(**keys: Any) -> Sample:
         "output_events": 10,
         "longest_gap_ns": 12 * MS,
     }
-    return Sample(**defaults | keys)
+    return made(**defaults | keys)
 
 
 def slo(**percentiles: dict[str, float]) -> Slo:

@@ -12,6 +12,7 @@ from loadgen.measure.recorder import FAILURE_METRICS, PHASES, Recorder, TargetRe
 from loadgen.measure.sample import Sample
 from loadgen.measure.series import ROWS, Series
 from loadgen.wire.timeline import Timeline
+from tests.samples import made
 
 MS = 1_000_000
 S = 1000 * MS
@@ -20,14 +21,6 @@ S = 1000 * MS
 def sample(**keys: Any) -> Sample:
     """A good request: sent at 101 ms, tokens at 120, 130 and 150 ms, done at 170 ms."""
     defaults: dict[str, Any] = {
-        "seq": 1,
-        "target": "a",
-        "task": "t",
-        "session": 0,
-        "turn": 0,
-        "phase": "measure",
-        "worker": 0,
-        "outcome": "ok",
         "intended_ns": 100 * MS,
         "sent_ns": 101 * MS,
         "first_token_ns": 120 * MS,
@@ -44,7 +37,7 @@ def sample(**keys: Any) -> Sample:
         "first_event_chars": 4,
         "window_output_tokens": 3.0,
     }
-    return Sample(**defaults | keys)
+    return made(**defaults | keys)
 
 
 def timeline(epoch_ns: int = 0, at_ms: tuple[float, ...] = (120, 130, 150)) -> Timeline:

@@ -12,6 +12,7 @@ from loadgen.results.objectives import evaluate
 from loadgen.scenario.lengths import Duration
 from loadgen.scenario.slo import Slo
 from loadgen.scenario.traffic import Share
+from tests.samples import made
 
 MS = 1_000_000
 
@@ -20,15 +21,6 @@ def sample(ttft_ms: float, **keys: Any) -> Sample:
     """A request with that TTFT, then ten tokens in 90 ms more."""
     first = round(ttft_ms * MS)
     defaults: dict[str, Any] = {
-        "seq": 1,
-        "target": "a",
-        "task": "t",
-        "session": 0,
-        "turn": 0,
-        "phase": "measure",
-        "worker": 0,
-        "outcome": "ok",
-        "intended_ns": 0,
         "sent_ns": 0,
         "first_token_ns": first,
         "done_ns": first + 95 * MS,
@@ -39,7 +31,7 @@ def sample(ttft_ms: float, **keys: Any) -> Sample:
         "output_events": 10,
         "window_done": True,
     }
-    return Sample(**defaults | keys)
+    return made(**defaults | keys)
 
 
 NONE = {"first_token_ns": None, "first_answer_ns": None, "last_token_ns": None, "output_tokens": None}

@@ -7,6 +7,7 @@ import pytest
 import uvloop
 
 from loadgen.wire import stopwatch
+from loadgen.wire.sse import SseDecoder
 from tests.wire.scripted import Clock
 
 
@@ -21,3 +22,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(stopwatch, "now_ns", clock)
     return clock
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The events that are parsed in full, not by the short cut."""
+    found: list[bytes] = []
+    whole_event = SseDecoder._event
+
+    def count(self: SseDecoder, raw: bytes, end: int) -> None:
+        found.append(raw)
+        whole_event(self, raw, end)
+
+    monkeypatch.setattr(SseDecoder, "_event", count)
+    return found

@@ -220,8 +220,21 @@ async def test_an_answer_is_named(name: str) -> None:
         stream("a").replace(b'"choices"', b'"error": ' + json.dumps(KEY).encode() + b', "choices"'),
         stream("a").replace(b'"r1"', json.dumps(KEY).encode()).replace(b"9a", b"a8"),
         stream("a", finish=KEY),
+        stream("a").replace(b"data: {", b"data: " + b"x" * 110 + KEY.encode()),
     ],
-    ids=["401", "as JSON", "plain", "query", "quoted", "at the cut", "200", "stream", "id", "finish_reason"],
+    ids=[
+        "401",
+        "as JSON",
+        "plain",
+        "query",
+        "quoted",
+        "at the cut",
+        "200",
+        "stream",
+        "id",
+        "finish_reason",
+        "no JSON",
+    ],
 )
 async def test_a_secret_that_a_server_repeats_is_blanked_out(raw: bytes) -> None:
     raw = rechunked(raw)

@@ -308,7 +308,7 @@ ENDINGS = {
         [with_length(HELLO + b"data: " + b"[" * 200_000 + b"\n\n").raw],
         None,
         "bad_stream",
-        "event 2 is not JSON: '" + "[" * 120 + "…'",
+        "event 2 is not JSON: '" + "[" * 277 + "…",
         (5,),
         done_ns=1_000,
         kept=True,

@@ -117,10 +117,12 @@ async def test_an_answer_that_came_too_late_is_judged_by_its_stamps(
         assert (t.outcome, t.error) == ("timeout" if error else "ok", error)
 
 
-async def cut(caller: Caller, n: int) -> list[Timeline]:
-    """Cut off n requests that are being sent."""
+async def cut(caller: Caller, n: int, answered: int = 0) -> list[Timeline]:
+    """Cut off n requests that are being sent, once so many of them have begun to be answered."""
     tasks = [asyncio.ensure_future(caller.send()) for _ in range(n)]
     await asyncio.sleep(0.02)
+    while sum(bool(exchange.reads) for exchange in caller.client.live) < answered:
+        await asyncio.sleep(0.001)
     caller.client.cut("the end of the grace time")
     return list(await asyncio.gather(*tasks))
 
@@ -131,7 +133,7 @@ async def cut(caller: Caller, n: int) -> list[Timeline]:
 async def test_cut_off(said: bytes | None) -> None:
     script: Script = [Step.HOLD] if said is None else [Step.REQUEST, said, Step.HOLD]
     async with RawServer(script) as server, calling(server.base_url, max_connections=8) as caller:
-        timelines = await cut(caller, 10)  # two of them wait for a connection
+        timelines = await cut(caller, 10, answered=8 if said else 0)  # two of them wait for a connection
         assert {(t.outcome, t.error) for t in timelines} == {("cancelled", "the end of the grace time")}
         assert sum(t.sent_ns is not None for t in timelines) == 8
         assert sum(len(t.event_ns) for t in timelines) == (8 if said == STARTED else 0)

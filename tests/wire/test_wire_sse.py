@@ -334,17 +334,7 @@ TRICKY = {
 
 
 @pytest.mark.parametrize(("template", "in_full"), [(True, 2), (False, 200)])
-def test_a_plain_stream_takes_the_short_cut(
-    template: bool, in_full: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parsed: list[bytes] = []
-    whole_event = SseDecoder._event
-
-    def count(self: SseDecoder, raw: bytes, end: int) -> None:
-        parsed.append(raw)
-        whole_event(self, raw, end)
-
-    monkeypatch.setattr(SseDecoder, "_event", count)
+def test_a_plain_stream_takes_the_short_cut(template: bool, in_full: int, parsed: list[bytes]) -> None:
     data = b"".join(chunk(A, {"content": f" tok{i}" * (i % 4)}) for i in range(200))
     assert len(actual([reads_of(data, [999, 5_000])], template=template).outputs) == 150
     assert len(parsed) == in_full
