@@ -15,6 +15,7 @@ from loadgen.wire.timerfd import PreciseTimer
 
 LAG_INTERVAL_NS: Final = 10 * NS_PER_MS
 GROWTH: Final = 1.2
+GROWTH_BYTES: Final = 64 << 20  # of a small process, 20 % is answers that wait to be decoded
 
 
 def rss_bytes() -> int:
@@ -84,7 +85,7 @@ class Health:
         return (time.process_time_ns() - self._started_cpu_ns) / wall if wall > 0 else 0.0
 
     def each_second(self, connections: int, *, steady: bool) -> None:
-        """Take the second's CPU share, memory and sockets; once steady, collect if memory grew by 20 %."""
+        """Take the second's CPU share, memory and sockets; once steady, collect if memory grew a lot."""
         now, cpu = time.perf_counter_ns(), time.process_time_ns()
         if now - self._second_ns >= NS_PER_S // 2:  # a shorter stretch says little
             self.cpu_share_max = max(
@@ -99,7 +100,7 @@ class Health:
             return
         if not self._rss_base:
             self._rss_base = rss
-        elif rss > self._rss_base * GROWTH:
+        elif rss > max(self._rss_base * GROWTH, self._rss_base + GROWTH_BYTES):
             begin = time.perf_counter_ns()
             gc.collect()
             self.gc_pause_ns_max = max(self.gc_pause_ns_max, time.perf_counter_ns() - begin)

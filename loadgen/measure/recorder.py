@@ -1,6 +1,7 @@
 """Where every sample goes: counters, histograms and series of each target, at each level of the load.
 
-One vectorised step a request. Percentiles are those of the measurement window (phase `measure`).
+The values of several requests are counted in one vectorised step. Percentiles are those of the measurement
+window (phase `measure`).
 """
 
 from collections import Counter
@@ -25,6 +26,7 @@ PHASES: Final = ("warmup", "measure", "drain")
 FAILURE_METRICS: Final = tuple(m for m in METRICS if m.failures)
 _GAP_ROW: Final = ALL_METRICS.index(CHUNK_GAP)
 _FIRST_BUCKETS: Final = tuple(row * BUCKETS for row in range(len(METRICS)))
+_TOGETHER: Final = 300  # values that are counted in one step: a step costs as much for a few
 
 
 class LevelWindow(NamedTuple):
@@ -64,7 +66,12 @@ class TargetRecorder:
         self.bounds = bounds
         self.level = level
         self.name = target if name is None else name
-        self.counts: Counts = np.zeros((len(ALL_METRICS), BUCKETS), np.int64)
+        self._counts: Counts = np.zeros((len(ALL_METRICS), BUCKETS), np.int64)
+        self._flat = self._counts.reshape(-1)
+        self._rows: list[int] = []  # not counted yet: the first bucket of a value's metric, and the value
+        self._values: list[int] = []
+        self._gaps: list[Int64s] = []
+        self._waiting = 0
         self.reached: Counts = np.zeros((len(FAILURE_METRICS), BUCKETS), np.int64)
         self.censored: Counts = np.zeros((len(FAILURE_METRICS), BUCKETS), np.int64)
         self.outcomes: dict[str, Counter[str]] = {phase: Counter() for phase in PHASES}
@@ -81,7 +88,13 @@ class TargetRecorder:
         self.spending = Spending()
         self.routing = Routing()
         self.by_task, self.by_turn, self.by_route = (Groups(self._totals) for _ in range(3))
-        self._flat = self.counts.reshape(-1)
+
+    @property
+    def counts(self) -> Counts:
+        """The histograms, up to the latest request."""
+        if self._waiting:
+            self._count()
+        return self._counts
 
     def add(self, sample: Sample, timeline: Timeline | None, epoch_ns: int) -> None:
         """Record one request; `timeline` is None when the run is read back from its file."""
@@ -162,12 +175,21 @@ class TargetRecorder:
         return Distribution(self.counts[row], ALL_METRICS[row].scale)
 
     def _record(self, values: list[int | None], event_ns: Int64s) -> None:
-        rows = np.array([i for i, v in zip(_FIRST_BUCKETS, values, strict=True) if v is not None])
-        gaps = (event_ns[1:] - event_ns[:-1] + 500) // 1000
-        index = indexes(np.concatenate((np.array([v for v in values if v is not None]), gaps)))
-        index[: len(rows)] += rows
-        index[len(rows) :] += _GAP_ROW * BUCKETS
+        known = [(row, value) for row, value in zip(_FIRST_BUCKETS, values, strict=True) if value is not None]
+        self._rows += [row for row, _ in known]
+        self._values += [value for _, value in known]
+        self._gaps.append(event_ns[1:] - event_ns[:-1])
+        self._waiting += len(known) + len(event_ns)
+        if self._waiting >= _TOGETHER:
+            self._count()
+
+    def _count(self) -> None:
+        gaps = (np.concatenate(self._gaps) + 500) // 1000
+        index = indexes(np.concatenate((np.array(self._values, np.int64), gaps)))
+        index[: len(self._rows)] += self._rows
+        index[len(self._rows) :] += _GAP_ROW * BUCKETS
         np.add.at(self._flat, index, 1)
+        self._rows, self._values, self._gaps, self._waiting = [], [], [], 0
 
     def _censor(self, sample: Sample) -> None:
         """Enter what the run cut off: a value it had reached counts, what it still waited for is censored."""

@@ -4,6 +4,7 @@ Intervals begin at one second; when a run outgrows the table its rows are merged
 stays the same however long it runs.
 """
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from loadgen.wire.timeline import Timeline
 
 ROWS: Final = 600
 _COLUMNS: Final = ("sent", "ok", "failed")
+_ZERO: Final = np.zeros(1, np.int64)
 _TTFT_BINS: Final = 1_200
 _TTFT_STEP: Final = 0.02  # a bin is 2 % wide, from 1 µs up
 
@@ -46,7 +48,7 @@ class Series:
             return
         if sample.outcome == "ok":
             ttft_us = max(1.0, (sample.first_token_ns - sample.sent_ns) / 1000)
-            self._ttft[sent, min(int(np.log(ttft_us) / _TTFT_STEP), _TTFT_BINS - 1)] += 1
+            self._ttft[sent, min(int(math.log(ttft_us) / _TTFT_STEP), _TTFT_BINS - 1)] += 1
         self._add_tokens(sample, timeline, epoch_ns)
 
     def _add_tokens(self, sample: Sample, timeline: Timeline | None, epoch_ns: int) -> None:
@@ -56,9 +58,10 @@ class Series:
         if low == high:
             self._tokens[low] += tokens
         elif timeline is not None:
-            at = (timeline.event_ns - epoch_ns) // self.interval_ns - low
-            shares = np.bincount(at, weights=timeline.event_chars, minlength=high - low + 1)
-            self._tokens[low : high + 1] += shares * (tokens / max(1.0, float(shares.sum())))
+            edges = np.arange(low, high + 2) * self.interval_ns + epoch_ns
+            chars = np.concatenate((_ZERO, timeline.event_chars)).cumsum()
+            shares = np.diff(chars[timeline.event_ns.searchsorted(edges)])
+            self._tokens[low : high + 1] += shares * (tokens / max(1, int(chars[-1])))
         else:
             edges = np.clip(np.arange(low, high + 2) * self.interval_ns, first, last)
             self._tokens[low : high + 1] += np.diff(edges) * (tokens / (last - first))

@@ -28,6 +28,8 @@ from loadgen.workload.prompt import Prompts
 
 TICK_S: Final = 0.1
 TICKS_A_SECOND: Final = 10
+_TICK_NS: Final = 300_000  # what a part of a tick takes
+_PAUSES: Final = 500
 _CUT_GRACE: Final = "cut off: still running at the end of the grace time"
 _CUT_USER: Final = "cut off by the user"
 
@@ -275,11 +277,21 @@ class Runner:
             await asyncio.sleep(TICK_S)
             ticks += 1
             for client in self.clients:
+                await self._pause()
                 client.sweep()
+            await self._pause()
             self._each_tick(self, ticks)
             if ticks % TICKS_A_SECOND == 0:
+                await self._pause()
                 self.health.each_second(self._connections(), steady=self.elapsed_ns > settled)
                 self._maybe_stop()
+
+    async def _pause(self) -> None:
+        """Let the planned requests leave for which what comes next could be in the way, while it can wait."""
+        for _ in range(_PAUSES):
+            if self._next_send() > now_ns() + _TICK_NS:
+                break
+            await asyncio.sleep(0)
 
     def _maybe_stop(self) -> None:
         recorders = list(self.recorder.targets.values())

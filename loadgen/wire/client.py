@@ -13,6 +13,7 @@ from loadgen.wire.outcome import time_out
 from loadgen.wire.pool import Pool
 from loadgen.wire.request import RequestHead
 from loadgen.wire.stopwatch import PENDING_READS, Connection, Exchange, now_ns
+from loadgen.wire.template import Learned
 from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
 
@@ -35,6 +36,7 @@ class Client:
         if not (target.stream and self._endpoint.streams):  # the answer comes at once, so only total applies
             self._endpoint, total_ns = self._endpoint._replace(streams=False), self._limits.total_ns
             self._limits = replace(self._limits, first_token_ns=total_ns, between_tokens_ns=total_ns)
+        self._learned = Learned()
         self._queue = queue
         self._pool = Pool(target, head, queue.reader)
 
@@ -66,7 +68,10 @@ class Client:
         if request is None:
             request = self.request(prompt)
         exchange = Exchange(self._queue.loop.create_future(), self._queue.wake)
-        decoding = Decoding(exchange, self._endpoint, self._limits, self.head.redact, deliver, prompt=prompt)
+        known, redact = self._learned, self.head.redact
+        decoding = Decoding(
+            exchange, self._endpoint, self._limits, redact, deliver, prompt=prompt, learned=known
+        )
         exchange.on_pending = lambda: self._queue.add(decoding)
         self.live[exchange] = decoding
         try:

@@ -12,8 +12,9 @@ from loadgen.wire.inflate import decompressor, inflate
 from loadgen.wire.kind import Endpoint
 from loadgen.wire.outcome import outcome_of, retry_words, shorten
 from loadgen.wire.sse import SseDecoder
-from loadgen.wire.stopwatch import Exchange
-from loadgen.wire.timeline import Int64s, Timeline
+from loadgen.wire.stopwatch import Exchange, Reads
+from loadgen.wire.template import Learned
+from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
 
 
@@ -29,9 +30,10 @@ class Decoding:
         deliver: Callable[[Timeline], None],
         *,
         prompt: Prompt,
+        learned: Learned | None = None,
     ) -> None:
         self.exchange = exchange
-        self.sse = SseDecoder(endpoint, keep_answer=prompt.keep_answer)
+        self.sse = SseDecoder(endpoint, learned, keep_answer=prompt.keep_answer)
         self.queued = False
         self._framing = Framing()
         self._body = bytearray()
@@ -47,7 +49,7 @@ class Decoding:
         """Decode the oldest reads; return whether there is more to do now."""
         exchange = self.exchange
         if exchange.reads:
-            self._decode(*exchange.take())
+            self._decode(exchange.take())
             if exchange.reads:
                 return True
         # once: a stream that was still queued when it ended is queued again by the one who sent it
@@ -59,10 +61,10 @@ class Decoding:
     def drain(self) -> None:
         """Decode what has arrived so far (a time-out is about to be judged)."""
         while self.exchange.reads:
-            self._decode(*self.exchange.take())
+            self._decode(self.exchange.take())
 
-    def _decode(self, raw: bytes, sizes: Int64s, stamps_ns: Int64s) -> None:
-        data, ends = self._framing.body(raw, sizes)
+    def _decode(self, reads: Reads) -> None:
+        data, ends = self._framing.body(reads)
         if not data:  # perhaps not even the headers are complete
             return
         if not self._mode:
@@ -73,7 +75,7 @@ class Decoding:
             data, ends, broken = inflate(self._inflate, data, ends)
             self.sse.error = self.sse.error or broken
         if self._mode == "sse":
-            self.sse.feed(data, ends, stamps_ns)
+            self.sse.feed(data, ends, reads.stamps_ns)
         else:
             self.sse.error = self.sse.error or keep(self._body, data, self._mode)
 

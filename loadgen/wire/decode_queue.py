@@ -1,13 +1,12 @@
 """When decoding and wake-ups have their turn: while no reads come, for those must be stamped first."""
 
 import asyncio
-import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from loadgen.wire.decode import Decoding
-from loadgen.wire.reader import Reader
+from loadgen.wire.reader import Reader, never
 from loadgen.wire.stopwatch import now_ns
 
 WAKE_UP_NS: Final = 150_000
@@ -42,7 +41,7 @@ class DecodeQueue:
         self._woken_ns = 0
         self._decoded_ns = 0
         self._takes_ns = 0  # a decoding, lately
-        self._next_send = _never
+        self._next_send = never
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._ended)
@@ -65,7 +64,7 @@ class DecodeQueue:
 
     def give_way(self, next_send: Callable[[], int]) -> None:
         """Take what returns the instant of the next planned request."""
-        self._next_send = next_send
+        self._next_send = self.reader.next_send = next_send
 
     def close(self) -> None:
         """Give the reader's set back."""
@@ -111,7 +110,3 @@ class DecodeQueue:
         elif waiting and not self._again and not self._scheduled:
             self._again = True
             self.loop.call_later(LOOK_S, self._look_again)
-
-
-def _never() -> int:
-    return sys.maxsize

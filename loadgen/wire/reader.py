@@ -8,16 +8,22 @@ may end the answer. TLS, and systems without epoll, go through the loop's own tr
 import asyncio
 import os
 import select
+import sys
 import time
 from typing import Any, Final, Protocol
 
 now_ns: Final = time.perf_counter_ns
-AT_ONCE: Final = 64
+AT_ONCE: Final = 16
 TURNS: Final = 16  # then the timers have theirs
 _READ: Final = 16 << 10
 _LARGE: Final = 8 << 10
 _SMALL: Final = 4
 _TAIL: Final = b"\r\n\r\n"
+
+
+def never() -> int:
+    """Stand for the next planned request where there is none."""
+    return sys.maxsize
 
 
 class Plain(Protocol):
@@ -39,10 +45,15 @@ class Plain(Protocol):
 
 
 class Reader:
-    """Reads the plain connections of a run. latest_ns: instant of the latest read, of TLS too."""
+    """Reads the plain connections of a run.
+
+    latest_ns: instant of the latest read, of TLS too. next_send: returns that of the next planned request,
+    for which a burst of reads is interrupted.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.latest_ns = 0
+        self.next_send = never
         self._loop = loop
         self._connections: dict[int, Plain] = {}
         self._streams: dict[int, list[Any]] = {}
@@ -93,7 +104,7 @@ class Reader:
         streams, connections = self._streams, self._connections
         read, into, buffer = os.readv, self._into, self._buffer  # no memory is asked of the system for a read
         stamp, turns = 0, TURNS
-        while turns and (ready := self._epoll.poll(0, AT_ONCE)):
+        while turns and self.next_send() > stamp and (ready := self._epoll.poll(0, AT_ONCE)):
             turns -= 1
             later: list[tuple[int, int, bytes | None]] = []  # all of the round are stamped first
             for fd, what in ready:

@@ -13,7 +13,7 @@ import numpy as np
 from loadgen.wire.event import beginning, fields, loads
 from loadgen.wire.kind import Endpoint, Piece, error_text
 from loadgen.wire.quote import Quote
-from loadgen.wire.template import Template, prove, split
+from loadgen.wire.template import Learned, Template, prove, shape_of, split
 from loadgen.wire.timeline import NO_EVENTS, Answer, Int64s, Usage
 
 MAX_EVENT_BYTES: Final = 4 << 20
@@ -30,11 +30,16 @@ class SseDecoder:
     After `finish()`: `event_ns`, `event_chars` (one entry for every output-bearing event),
     `first_answer_ns`, `events` (all, with output or without), and the fields of the pieces seen.
     `error` is (outcome, text) once the stream is known to be bad. keep_answer: `answer` is what was said.
+    learned: what is known of the target's answers.
     Of an answer that was one body (see `wire.body`): made is how many images or vectors it brought.
     """
 
-    def __init__(self, endpoint: Endpoint, *, keep_answer: bool = False) -> None:
+    def __init__(
+        self, endpoint: Endpoint, learned: Learned | None = None, *, keep_answer: bool = False
+    ) -> None:
         self.endpoint = endpoint
+        # which texts are quoted is seen in the first event, which a shape would let us skip
+        self._learned = learned if learned is not None and not keep_answer else Learned()
         self._tail = b""
         self._tail_ns = 0  # the stamp of its last byte
         self._bytes = 0
@@ -126,6 +131,8 @@ class SseDecoder:
         returns = b"\r" in data
         size = len(data)
         while pos < size and self.error is None:
+            if not self._outputs and (shape := self._learned.shape) is not None:
+                self._take_shape(shape.fit(data, pos))
             if self._template is not None and data.startswith(self._template.prefix, pos):
                 after = self._run(data, pos, self._template)
                 if after > pos:
@@ -144,6 +151,11 @@ class SseDecoder:
             self._event(data[pos:end], end)
             pos = end
         return pos
+
+    def _take_shape(self, fits: tuple[Template, str] | None) -> None:
+        if fits is not None:
+            self._template, response_id = fits
+            self.response_id = self.response_id or response_id
 
     def _run(self, data: bytes, pos: int, template: Template) -> int:
         """Decode the events that fit the template, from `pos` on; return the offset after them."""
@@ -223,3 +235,4 @@ class SseDecoder:
         self._template = prove(raw, piece, self.endpoint)
         if self._template is not None:
             self._unused_templates += 1  # back to 0 once it serves
+            self._learned.shape = shape_of(self._template, piece, self.endpoint)

@@ -9,7 +9,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httptools
 import numpy as np
@@ -25,11 +25,23 @@ MAX_HEADER_BYTES: Final = 128 << 10
 _KEPT: Final = frozenset((b"content-type", b"content-encoding", b"retry-after", b"llm_provider-retry-after"))
 
 
+class Reads(NamedTuple):
+    """Some reads of an answer, with HTTP's framing; stamps_ns: the instant of each, shape (reads,).
+
+    spans: of the body, one for each chunk, where the reads are a whole answer and that is known; else None.
+    """
+
+    data: list[bytes]
+    stamps_ns: Int64s
+    spans: list[bytes] | None
+
+
 class Exchange:
     """One request and its answer on the wire, while live.
 
     reads: instant and bytes of each, in turns, until `take` empties it; seen: how many of its items the
-    framing has seen. headers: the few of the answer that decide how it is read, their names in small letters.
+    framing has seen. spans: of the body, as llhttp found them since then; split: whether one of them may be
+    a part of a chunk. headers: the few that decide how the answer is read, their names in small letters.
     """
 
     __slots__ = (
@@ -47,11 +59,14 @@ class Exchange:
         "framed",
         "header_bytes",
         "headers",
+        "on_body",
         "on_pending",
         "pending_bytes",
         "reads",
         "seen",
         "sent_ns",
+        "spans",
+        "split",
         "status",
         "waiter",
         "wake",
@@ -96,6 +111,9 @@ class Exchange:
     def begin(self) -> None:
         """Make ready for an answer."""
         self.reads: list[Any] = []
+        self.spans: list[bytes] = []
+        self.on_body = self.spans.append  # called by llhttp
+        self.split = False
         self.seen = 0
         self.pending_bytes = 0
         self.first_byte_ns: int | None = None
@@ -107,22 +125,21 @@ class Exchange:
         self.answered = False
         self.complete = False
 
-    def take(self, most: int = PENDING_READS) -> tuple[bytes, Int64s, Int64s]:
-        """Hand over the oldest reads: their bytes with HTTP's framing, the size of each, the stamp of each.
-
-        Shapes: (bytes,), (reads,), (reads,).
-        """
+    def take(self, most: int = PENDING_READS) -> Reads:
+        """Hand over the oldest reads."""
         if self.connection is not None:
             self.connection.frame()
         reads = self.reads
+        whole = self.complete and self.first_byte_ns is None and not self.split and len(reads) <= 2 * most
+        spans = self.spans.copy() if whole else None
+        self.spans.clear()
         if self.first_byte_ns is None and reads:
             self.first_byte_ns = reads[0]
         taken = reads[: 2 * most]
         del reads[: 2 * most]
         self.seen = len(reads)
         self.pending_bytes = 0
-        raw = taken[1::2]
-        return b"".join(raw), np.array([len(data) for data in raw], np.int64), np.array(taken[::2], np.int64)
+        return Reads(taken[1::2], np.array(taken[::2], np.int64), spans)
 
     # llhttp's callbacks
 
@@ -287,6 +304,8 @@ class Connection(asyncio.Protocol):
         data = reads[-1] if len(reads) == seen + 2 else b"".join(reads[seen + 1 :: 2])
         try:
             parser.feed_data(data)
+            # what was fed may end in the middle of a chunk: then with the bytes of its latest span
+            exchange.split |= bool(exchange.spans) and data.endswith(exchange.spans[-1])
         except httptools.HttpParserError as error:
             self._bad_framing(exchange, error)
         except httptools.HttpParserUpgrade:

@@ -7,6 +7,8 @@ as one JSON array, are strings and exactly as many as the pieces: a piece that h
 hence more strings, unless another ends in a backslash and hides the quote after it; then each is parsed on
 its own.
 
+A template holds the answer's id; with another in its place it serves the target's next answers too (`Shape`).
+
 Where an endpoint has values that differ from event to event and that it never reads (`Endpoint.unread`: a
 number, random letters), the template has places for them too, and the events are taken one after the other.
 """
@@ -23,6 +25,8 @@ from loadgen.wire.kind import Endpoint, Piece
 from loadgen.wire.timeline import Int64s
 
 _NEEDLE: Final = 16
+_ID: Final = re.compile(rb'([A-Za-z0-9_-]+)"')
+_NOT_PLAIN: Final = bytes([*range(32), *b'"\\'])  # a string of JSON holds others as they are (RFC 8259, 7)
 _VALUE: Final = re.compile(rb'(?:0|[1-9][0-9]*|"[A-Za-z0-9]*")')
 
 
@@ -37,6 +41,49 @@ class Template(NamedTuple):
     suffix: bytes
     answer: bool
     around: tuple[list[bytes], list[bytes]] | None = None
+
+
+class Shape(NamedTuple):
+    """A template without the answer's id: what stands before and after that, and `Template`'s own."""
+
+    before: bytes
+    after: bytes
+    suffix: bytes
+    answer: bool
+
+    def fit(self, data: bytes, pos: int) -> tuple[Template, str] | None:
+        """Return an answer's template and id, by its event at `pos`; None when that has another shape."""
+        if not data.startswith(self.before, pos):
+            return None
+        found = _ID.match(data, pos + len(self.before))
+        if found is None or not data.startswith(self.after, found.end(1)):
+            return None
+        prefix = data[pos : found.end(1)] + self.after
+        return Template(prefix, self.suffix, self.answer), found[1].decode()
+
+
+class Learned:
+    """What the answers of one target have in common, as far as those before have shown."""
+
+    shape: Shape | None = None
+
+
+def shape_of(template: Template, piece: Piece, endpoint: Endpoint) -> Shape | None:
+    """Return the template's shape if it is proven that another id in its place changes nothing else.
+
+    piece: what the event says that the template was made of.
+    """
+    name = (piece.response_id or "").encode()
+    place = template.prefix.find(b'"' + name + b'"') + 1
+    if template.around is not None or not place or _ID.fullmatch(name + b'"') is None:
+        return None
+    prefix, suffix, answer, _ = template
+    shape = Shape(prefix[:place], prefix[place + len(name) :], suffix, answer)
+    if name in shape.after or name in shape.suffix:
+        return None
+    other = fields(shape.before + b"other" + shape.after + shape.suffix)[1]
+    said = piece._replace(answer="", reasoning="", response_id="other")
+    return shape if other is not None and endpoint.read(loads(other)) == said else None
 
 
 def prove(raw: bytes, piece: Piece, endpoint: Endpoint) -> Template | None:
@@ -135,6 +182,9 @@ def _characters(pieces: list[bytes], sizes: Int64s) -> tuple[Int64s, str] | None
     """Count the characters of the insides of JSON strings, and join them; None unless each piece is one."""
     if not pieces:
         return None
+    plain = b"".join(pieces)
+    if plain.isascii() and len(plain.translate(None, _NOT_PLAIN)) == len(plain):
+        return sizes, plain.decode("ascii")
     joined = b'","'.join(pieces)
     try:
         texts: list[str] = orjson.loads(b'["' + joined + b'"]')
@@ -146,8 +196,6 @@ def _characters(pieces: list[bytes], sizes: Int64s) -> tuple[Int64s, str] | None
         return None
     if len(texts) != len(pieces):
         return None
-    if len(whole) + 3 * (len(pieces) - 1) == len(joined):  # every character is a byte: no escape anywhere
-        return sizes, whole
     return np.fromiter(map(len, texts), np.int64, len(texts)), whole
 
 

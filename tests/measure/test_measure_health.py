@@ -70,20 +70,20 @@ async def test_the_collector_is_off_in_between() -> None:
 
 
 async def test_memory_that_grows_is_collected_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a fifth more than when it was steady, and then from there."""
-    sizes = iter([50, 100, 119, 121, 110, 131, 133, 100, 100])
-    monkeypatch.setattr(health_room, "rss_bytes", lambda: next(sizes))
+    """After a fifth more than when it was steady, at least 64 MB, and then from there."""
+    sizes = iter([50, 400, 479, 481, 200, 263, 265, 100, 100])
+    monkeypatch.setattr(health_room, "rss_bytes", lambda: next(sizes) << 20)
     health = Health(asyncio.get_running_loop())
     health.start()
     health.sample_from(time.perf_counter_ns())
     collected = []
-    for steady in (False, True, True, True, True, True):  # sees 50, 100, 119, 121 (then 110), 131, 133 (100)
+    for steady in (False, True, True, True, True, True):  # sees 50, 400, 479, 481 (then 200), 263, 265 (100)
         health.each_second(3, steady=steady)
         collected.append(health.gc_collections)
     health.stop()
     assert collected == [0, 0, 0, 1, 1, 2]
     assert health.gc_pause_ns_max > 0
-    assert health.rss_max == 133
+    assert health.rss_max == 481 << 20
     assert health.connections_max == 3
 
 

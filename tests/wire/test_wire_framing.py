@@ -2,13 +2,14 @@
 
 from itertools import pairwise
 
+import httptools
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.wire import framing
 from loadgen.wire.framing import Framing
+from loadgen.wire.stopwatch import Reads
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 SIZES = (1, 9, 15, 16, 17, 255, 256, 300, 4_096)
@@ -26,11 +27,25 @@ def in_reads(raw: bytes, cuts: set[int]) -> list[bytes]:
     return [raw[a:b] for a, b in pairwise(places)]
 
 
-def off(reads: list[bytes], few: int, monkeypatch: pytest.MonkeyPatch) -> tuple[bytes, list[int]]:
-    """Take the framing off; few: up to so many reads it is done read by read."""
-    monkeypatch.setattr(framing, "_FEW_READS", few)
-    body, marks = Framing().body(b"".join(reads), np.array([len(read) for read in reads], np.int64))
-    return body, marks.tolist()
+def quick_and_slow(reads: list[bytes]) -> tuple[tuple[bytes, list[int]], tuple[bytes, list[int]]]:
+    """Take the framing off: with the spans that a parser finds in the whole, and read by read."""
+    stamps = np.arange(len(reads))
+    found = []
+    for known in (spans_of(b"".join(reads)), None):
+        body, marks = Framing().body(Reads(reads, stamps, known))
+        found.append((body, marks.tolist()))
+    return found[0], found[1]
+
+
+def spans_of(raw: bytes) -> list[bytes]:
+    class Listener:
+        def __init__(self) -> None:
+            self.spans: list[bytes] = []
+            self.on_body = self.spans.append
+
+    listener = Listener()
+    httptools.HttpResponseParser(listener).feed_data(raw)
+    return listener.spans
 
 
 @pytest.mark.parametrize("style", ["%x\r\n", "%X\r\n", "0%x\r\n", "%x;ext=1\r\n"])
@@ -40,26 +55,28 @@ def off(reads: list[bytes], few: int, monkeypatch: pytest.MonkeyPatch) -> tuple[
 )
 def test_at_once_is_as_read_by_read(style: str, trailer: bytes, sizes: list[int], cuts: set[int]) -> None:
     raw, text = chunked(sizes, style, trailer)
-    reads = in_reads(raw, cuts)
-    with pytest.MonkeyPatch.context() as patch:
-        quick, slow = off(reads, 0, patch), off(reads, 10**6, patch)
+    quick, slow = quick_and_slow(in_reads(raw, cuts))
     assert quick == slow
     assert quick[0] == text
     assert quick[1][-1] == len(text)
 
 
-def test_plain_chunks_are_not_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    raw, _ = chunked([5] * 100)
-    reads = in_reads(raw, set(range(0, len(raw), 10)))
-    fed: list[int] = []
-    monkeypatch.setattr(Framing, "_feed", lambda _, data: fed.append(len(data)))
-    Framing().body(b"".join(reads), np.array([len(read) for read in reads], np.int64))
-    assert fed[0] == len(raw)
+@pytest.mark.parametrize("behind", [0, 1, 2, 3, 4, 5, 6])
+def test_plain_chunks_are_not_read_twice(behind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw, _ = chunked([5] * 100)  # ten bytes a chunk: 5, CRLF, the data, CRLF
+    reads = in_reads(raw, set(range(len(HEAD) - 2 + behind, len(raw) - 20, 10)))
+    _, expected = quick_and_slow(reads)
+    fed: list[bytes] = []
+    monkeypatch.setattr(Framing, "_feed", lambda _, data: fed.append(data))
+    body, marks = Framing().body(Reads(reads, np.arange(len(reads)), spans_of(raw)))
+    if behind < 6:  # so far behind a chunk's data, the data of the next has not begun
+        assert (body, marks.tolist()) == expected
+    assert bool(fed) is (behind == 6)
 
 
 def test_a_second_answer_is_not_part_of_the_first() -> None:
     raw, text = chunked([5] * 60)
-    body, marks = Framing().body(raw + raw, np.array([len(raw), len(raw)], np.int64))
+    body, marks = Framing().body(Reads([raw, raw], np.arange(2), None))
     assert (body, marks.tolist()) == (text, [len(text), len(text)])
 
 
@@ -68,7 +85,7 @@ def test_an_answer_taken_in_parts() -> None:
     framing_of_one = Framing()
     got = b""
     for part in in_reads(raw, {777, 5_000, 5_001}):
-        body, marks = framing_of_one.body(part, np.array([len(part)], np.int64))
+        body, marks = framing_of_one.body(Reads([part], np.arange(1), None))
         got += body
         assert marks.tolist() == [len(body)]
     assert got == text
