@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from loadgen.report.files import report_again
 from loadgen.results.read import open_run
 from loadgen.run.closed import PAUSE_NS
 from tests.endpoint import Asked, Endpoint, stream
@@ -133,7 +134,7 @@ def test_the_report_is_the_same_when_read_back_from_the_samples(tmp_path: Path) 
     whole = open_run(folder).report.targets[-1]
     shutil.copytree(folder, tmp_path / "killed")
     (tmp_path / "killed" / "report.json").unlink()
-    again = open_run(tmp_path / "killed").report.targets[-1]
+    again = report_again(tmp_path / "killed").report.targets[-1]
     assert whole.routes is not None
     assert whole.routes.escalated_of_risk == {"high": 1.0}
     assert again.routes == whole.routes
