@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.units import (
@@ -75,7 +75,6 @@ def test_what_is_no_duration_says_why(text: str, says: str) -> None:
     assert says == "is longer than a week" or not re.search(DURATION_PATTERN, text)
 
 
-@settings(deadline=None)
 @given(st.integers(0, LONGEST_NS))
 def test_a_printed_duration_reads_back(ns: int) -> None:
     assert parse_duration(format_duration(ns)) == ns
@@ -172,7 +171,6 @@ def test_what_is_no_rate_says_why(value: str | float, says: str) -> None:
         parse_rate(value)
 
 
-@settings(deadline=None)
 @given(st.floats(0, MOST_PER_S))
 def test_a_printed_rate_reads_back(per_s: float) -> None:
     assert parse_rate(format_rate(per_s)) == per_s

@@ -129,7 +129,7 @@ def test_spread_is_seeded_and_has_mean_one() -> None:
     assert sum(durations) / sum(_durations(1, 0)) == pytest.approx(1, abs=0.01)  # 3 sigma of 4000 draws
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     batch=st.integers(1, 5),
     chunk=st.integers(1, 60),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.scenario.dump import to_toml
@@ -229,7 +229,6 @@ def again(scenario: Scenario) -> Scenario:
         return load(path)
 
 
-@settings(deadline=None)
 @given(scenarios | traces)
 def test_a_dumped_scenario_reads_back_equal(scenario: Scenario) -> None:
     assert again(scenario) == scenario

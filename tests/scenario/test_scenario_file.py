@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import fields
@@ -120,7 +120,6 @@ def test_a_file_that_can_not_be_read(tmp_path: Path, name: str, says: str) -> No
     assert says in line_of(tmp_path / name)
 
 
-@settings(deadline=None)
 @given(st.sampled_from([*KEYS, "targets[0]"]), VALUES)
 def test_whatever_a_key_holds_its_mistakes_are_told(key: str, value: object) -> None:
     with contextlib.suppress(ScenarioError):

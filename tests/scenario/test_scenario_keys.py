@@ -1,7 +1,7 @@
 """Key paths: read, written, and the nearest known key."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.errors import nearest
@@ -35,7 +35,6 @@ def test_what_is_no_key_path_is_refused(text: str) -> None:
         parse(text)
 
 
-@settings(deadline=None)
 @given(st.text(), st.lists(PARTS))
 def test_a_written_key_path_reads_back(first: str, rest: list[str | int]) -> None:
     key = (first, *rest)

@@ -51,7 +51,7 @@ def any_lengths(data: st.DrawFn) -> tuple[Lengths, int, int | None]:
             return Empirical(values, weights), min(values), max(values)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(case=any_lengths(), seed=st.integers(0, 2**63 - 1), n=st.integers(0, 50))
 def test_counts_stay_in_bounds(case: tuple[Lengths, int, int | None], seed: int, n: int) -> None:
     lengths, low, high = case
