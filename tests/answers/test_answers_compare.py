@@ -50,6 +50,18 @@ def saved(out: Path, hours: int = 0, **kind: Any) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def equal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose targets are equally fast; only to be read."""
+    return saved(tmp_path_factory.mktemp("equal"))
+
+
+@pytest.fixture(scope="module")
+def slower(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose second target is slower by 10 %; only to be read."""
+    return saved(tmp_path_factory.mktemp("slower"), factors=(1, 1.1))
+
+
 def changed(folder: Path, **run: Any) -> Path:
     """Change what the report says of its run, or of its verdict."""
     report = open_run(folder).report
@@ -70,8 +82,8 @@ def within(folder: Path) -> dict[tuple[str, str | None], Comparison]:
     return {(row.metric, row.percentile): row for row in compare_all([(base, other)])[0].rows}
 
 
-def test_two_targets_of_a_run_are_told_apart_with_an_interval_around_the_truth(tmp_path: Path) -> None:
-    rows = within(saved(tmp_path, factors=(1, 1.1)))
+def test_two_targets_of_a_run_are_told_apart_with_an_interval_around_the_truth(slower: Path) -> None:
+    rows = within(slower)
     ttft = rows["ttft_ms", "p50"]
     assert ttft.verdict == "worse"
     assert ttft.ratio_ci95 is not None
@@ -81,8 +93,8 @@ def test_two_targets_of_a_run_are_told_apart_with_an_interval_around_the_truth(t
     assert rows["ttft_ms", "p99"].base is not None
 
 
-def test_equal_targets_are_not_told_apart(tmp_path: Path) -> None:
-    rows = within(saved(tmp_path))
+def test_equal_targets_are_not_told_apart(equal: Path) -> None:
+    rows = within(equal)
     assert {row.verdict for row in rows.values()} <= {"no difference shown", "not bounded"}
     could = rows["ttft_ms", "p50"].could_have_shown
     assert could is not None
@@ -109,9 +121,11 @@ def test_failures_are_a_figure_of_their_own_and_flagged(tmp_path: Path) -> None:
         pytest.param({"models": ("m", "n")}, "models count tokens differently", id="other model"),
     ],
 )
-def test_what_stands_between_two_runs_is_said(tmp_path: Path, change: dict[str, Any], flag: str) -> None:
-    one, other = saved(tmp_path), changed(saved(tmp_path, 1, seed=2), **change)
-    found = compare([str(one), str(other)])
+def test_what_stands_between_two_runs_is_said(
+    equal: Path, tmp_path: Path, change: dict[str, Any], flag: str
+) -> None:
+    other = changed(saved(tmp_path, 1, seed=2), **change)
+    found = compare([str(equal), str(other)])
     assert any(flag in said for pair in found.pairs for said in pair.flags)
 
 
@@ -143,10 +157,10 @@ def test_the_last_good_run_is_the_latest_before_that_was_not_invalid(tmp_path: P
     assert {part.report.run.id for pair in found.pairs for part in pair.base.parts} == {good.name}
 
 
-def test_a_first_run_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
+def test_a_first_run_has_nothing_to_be_compared_with(equal: Path, tmp_path: Path) -> None:
     junit = tmp_path / "junit.xml"
     args = ["--baseline", "last-good", "--fail-if", "ttft.p99 worse by 5%", "--junit", str(junit)]
-    done = CliRunner().invoke(main, ["compare", str(saved(tmp_path)), *args])
+    done = CliRunner().invoke(main, ["compare", str(equal), *args])
     assert (done.exit_code, done.output) == (0, "no good run before this one: nothing to compare with yet\n")
     assert len(ET.fromstring(junit.read_bytes()).findall(".//testcase")) == 1
 
@@ -184,10 +198,11 @@ def test_runs_of_several_scenarios_give_a_table_of_winners(tmp_path: Path) -> No
         pytest.param("error_rate worse by 1%", 0, id="no errors"),
     ],
 )
-def test_a_gate_fails_only_where_the_evidence_holds(tmp_path: Path, gate: str, code: int) -> None:
-    folder, junit = saved(tmp_path, factors=(1, 1.1)), tmp_path / "junit.xml"
-    summary = tmp_path / "summary.md"
-    args = ["compare", str(folder), "--fail-if", gate, "--junit", str(junit), "--markdown", str(summary)]
+def test_a_gate_fails_only_where_the_evidence_holds(
+    slower: Path, tmp_path: Path, gate: str, code: int
+) -> None:
+    junit, summary = tmp_path / "junit.xml", tmp_path / "summary.md"
+    args = ["compare", str(slower), "--fail-if", gate, "--junit", str(junit), "--markdown", str(summary)]
     done = CliRunner().invoke(main, args)
     assert done.exit_code == code, done.output
     suites = ET.fromstring(junit.read_bytes())
@@ -207,21 +222,20 @@ def test_a_gate_fails_only_where_the_evidence_holds(tmp_path: Path, gate: str, c
         pytest.param(["--baseline", "our own"], 'did you mean "our own, new"?', id="unknown target"),
     ],
 )
-def test_what_can_not_be_compared_is_one_line(tmp_path: Path, args: list[str], words: str) -> None:
-    done = CliRunner().invoke(main, ["compare", str(saved(tmp_path)), *args])
+def test_what_can_not_be_compared_is_one_line(equal: Path, args: list[str], words: str) -> None:
+    done = CliRunner().invoke(main, ["compare", str(equal), *args])
     assert done.exit_code in (1, 2)
     assert words in done.output
     assert done.output.count("\n") == 1
 
 
-def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
-    folder = saved(tmp_path)
+def test_a_run_is_not_compared_with_itself(equal: Path) -> None:
     with pytest.raises(LoadgenError, match="is compared with itself"):
-        compare([str(folder), str(folder.parent / "latest")])
+        compare([str(equal), str(equal.parent / "latest")])
 
 
-def test_json_holds_every_figure(tmp_path: Path) -> None:
-    done = CliRunner().invoke(main, ["compare", str(saved(tmp_path, factors=(1, 1.2))), "--json"])
+def test_json_holds_every_figure(slower: Path) -> None:
+    done = CliRunner().invoke(main, ["compare", str(slower), "--json"])
     rows = json.loads(done.output)["comparison"]
     assert {
         "metric",

@@ -109,14 +109,14 @@ def write_run(
     writer = HlogWriter(started)
     folder.append_hlog(writer.head())
     folder.write_header(msgspec.json.encode(state(folder.id, complete=False, end_ns=end_ns)))
-    gaps = np.zeros(BUCKETS, np.int64)
-    gaps[indexes(np.array([15_000]))] = 19
+    gaps, at = np.array([19]), int(indexes(np.array([15_000]))[0])
     for one in samples:
         recorder.add(one)
         folder.append(msgspec.json.encode(one) + b"\n")
         if one.target == TARGETS[0] and one.outcome == "ok" and one.phase == "measure":
-            recorder.targets[one.target].counts[-1] += gaps
-            folder.append_hlog(writer.line((one.target, "chunk_gap_ms"), one.sent_ns or 0, one.done_ns, gaps))
+            recorder.targets[one.target].counts[-1][at] += 19
+            tag = (one.target, "chunk_gap_ms")
+            folder.append_hlog(writer.line(tag, one.sent_ns or 0, one.done_ns, gaps, at))
     folder.close()
     report = build_report(state(folder.id, complete=True, end_ns=end_ns), recorder)
     write_report(folder.path, report)
