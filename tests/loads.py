@@ -12,7 +12,7 @@ from loadgen.api import run as carry_out
 from loadgen.plan.plan import Plan, build
 from loadgen.scenario.load import load
 from loadgen.workload.source import open_prompts
-from tests.program import read_report, read_samples
+from tests.program import apart_from_pytest, read_report, read_samples
 
 MS = 1_000_000
 SECOND = 1_000 * MS
@@ -45,7 +45,8 @@ def run(folder: Path, scenario: dict[str, Any], *, probe: bool = False) -> Done:
     """Carry out a scenario; its paths are relative to the folder. probe: also measure the targets' tokens."""
     path = folder / "s.toml"
     path.write_text(tomli_w.dumps({"name": "s", "report": {"formats": []}, **scenario}), "utf-8")
-    result = carry_out(load(path, []), RunOptions(folder / "out", probe=probe))
+    with apart_from_pytest():
+        result = carry_out(load(path, []), RunOptions(folder / "out", probe=probe))
     samples = sorted(read_samples(result.folder), key=lambda s: (s["intended_ns"], s["seq"]))
     again = load(result.folder / "scenario.toml", [])
     plan = build(again, open_prompts(again.workloads, again.seed))

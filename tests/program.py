@@ -1,27 +1,31 @@
 """The program as its users meet it: a scenario file, a process, the files it leaves."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tomli_w
+from click.testing import CliRunner, Result
 
 from loadgen.api import RunOptions, RunResult
 from loadgen.api import run as carry_out
+from loadgen.cli import main
 from loadgen.scenario.load import load as read_scenario
 
 PROGRAM = [sys.executable, "-m", "loadgen"]
+NOT_OURS = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS")
 PROMPTS = "".join(json.dumps({"prompt": f"Count to {n}."}) + "\n" for n in range(50))
 
 
 def environment(**more: str) -> dict[str, str]:
     """The environment of a child: ours, without what would change its output."""
-    drop = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS")
-    return {k: v for k, v in os.environ.items() if k not in drop} | more
+    return {k: v for k, v in os.environ.items() if k not in NOT_OURS} | more
 
 
 def target(name: str, base_url: str | None = None, **keys: Any) -> dict[str, Any]:
@@ -57,9 +61,28 @@ def loadgen(
     )
 
 
+@contextmanager
+def apart_from_pytest() -> Iterator[None]:
+    """For a run in this process: it collects garbage before it begins, and pytest's half a million objects
+    would take longer than most runs."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def invoke(*args: str | Path) -> Result:
+    """Run the program to its end in this process, as where no terminal is; bugs are raised."""
+    with apart_from_pytest():
+        runner = CliRunner(env=dict.fromkeys(NOT_OURS))
+        return runner.invoke(main, [str(arg) for arg in args], catch_exceptions=False)
+
+
 def run_here(folder: Path, scenario: Path) -> RunResult:
     """Run a scenario in this process, without a probe; its folder is below `out`."""
-    return carry_out(read_scenario(scenario), RunOptions(folder / "out", probe=False))
+    with apart_from_pytest():
+        return carry_out(read_scenario(scenario), RunOptions(folder / "out", probe=False))
 
 
 def only_run(out: Path) -> Path:

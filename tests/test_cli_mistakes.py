@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 import tomli_w
 import trustme
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from loadgen.cli import main
 from tests.endpoint import Answer, Asked, Endpoint, raw, refusal, silence, stream
-from tests.program import loadgen, target, write_scenario
+from tests.program import invoke, loadgen, target, write_scenario
 
 GOOD: dict[str, Any] = {
     "name": "s",
@@ -22,12 +21,6 @@ GOOD: dict[str, Any] = {
     "workload": {"source": "jsonl", "file": "prompts.jsonl"},
     "load": {"duration": "1s"},
 }
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
 @pytest.fixture
@@ -38,8 +31,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     assert not (tmp_path / "out").exists()
 
 
-def invoke(*args: str | Path) -> Result:
-    result = CliRunner().invoke(main, [str(a) for a in args], catch_exceptions=False)
+def mistake(*args: str | Path) -> Result:
+    result = invoke(*args)
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
     return result
@@ -54,7 +47,7 @@ def lines_of(result: Result) -> list[str]:
 
 
 def run(folder: Path, *args: str | Path, scenario: str = "s.toml") -> Result:
-    return invoke("run", folder / scenario, "--out", folder / "out", *args)
+    return mistake("run", folder / scenario, "--out", folder / "out", *args)
 
 
 def write(folder: Path, change: Callable[[dict[str, Any]], object] = lambda _: None) -> None:
@@ -116,7 +109,7 @@ def test_a_wrong_value(
 ) -> None:
     write(folder, change)
     out = ("--out", folder / "out") if command == "run" else ()
-    result = invoke(command, folder / "s.toml", *out)
+    result = mistake(command, folder / "s.toml", *out)
     assert result.exit_code == 2
     (line,) = lines_of(result)
     assert told in line
@@ -176,7 +169,7 @@ def test_wrong_prompts(folder: Path, command: str, data: bytes, told: str) -> No
     write(folder)
     (folder / "prompts.jsonl").write_bytes(data)
     out = ("--out", folder / "out") if command == "run" else ()
-    result = invoke(command, folder / "s.toml", *out)
+    result = mistake(command, folder / "s.toml", *out)
     assert result.exit_code == 2
     (line,) = lines_of(result)
     assert told in line
@@ -229,7 +222,7 @@ def test_out_below_a_regular_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with Endpoint(lambda _: stream()) as endpoint:
         path = write_scenario(tmp_path, target("a", endpoint.base_url), load={"duration": "1s"})
-        result = invoke("run", path, "--out", tmp_path / "file" / "reports")
+        result = mistake("run", path, "--out", tmp_path / "file" / "reports")
     assert result.exit_code == 1
     (line,) = lines_of(result)
     assert "can't be written: Not a directory; choose another folder with --out" in line

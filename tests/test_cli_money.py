@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from loadgen.cli import main
 from tests.endpoint import Endpoint, stream
-from tests.program import PROGRAM, ended_well, environment, target, write_scenario
+from tests.program import PROGRAM, ended_well, environment, invoke, target, write_scenario
 
 DEAR: dict[str, Any] = {"input": 0.0, "output": 50_000.0}  # 4 tokens are asked for: 0.20 each
 FIVE, SIX = {"concurrency": 1, "requests": 5}, {"concurrency": 1, "requests": 6}
@@ -24,7 +22,7 @@ def checked(
 ) -> str:
     """What `check` says of money."""
     path = write_scenario(folder, *targets, load=load)
-    done = CliRunner().invoke(main, ["check", str(path), *options], catch_exceptions=False)
+    done = invoke("check", path, *options)
     assert done.exit_code == 0, done.stderr
     text = done.stdout[done.stdout.index("\ncost ") :].splitlines()[1:]
     return "\n".join(line[13:] for line in text[: text.index(next(t for t in text if "digest" in t))])
@@ -107,8 +105,7 @@ def test_who_cannot_be_asked(
 ) -> None:
     with Endpoint(lambda _: stream()) as endpoint:
         path = write_scenario(tmp_path, target("a", endpoint.base_url) | keys, load=load)
-        args = ["run", str(path), "--out", str(tmp_path / "out"), *options]
-        done = CliRunner().invoke(main, args, catch_exceptions=False)
+        done = invoke("run", path, "--out", tmp_path / "out", *options)
         sent = len(endpoint.asked)
     if refusal is None:
         assert ended_well(done.exit_code, tmp_path / "out")

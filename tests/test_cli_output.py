@@ -12,6 +12,7 @@ from tests.endpoint import Asked, Endpoint, refusal, silence, stream
 from tests.program import (
     ended_well,
     environment,
+    invoke,
     loadgen,
     only_run,
     read_report,
@@ -55,16 +56,16 @@ def test_json_is_the_report_and_nothing_else(tmp_path: Path, quiet: tuple[str, .
 def test_quiet_prints_the_table_alone(tmp_path: Path) -> None:
     with Endpoint(lambda _: stream()) as endpoint:
         path = write_scenario(tmp_path, target("a", endpoint.base_url), load=TEN)
-        done = loadgen("run", path, "--out", tmp_path / "out", "--quiet")
-    assert ended_well(done.returncode, tmp_path / "out")
+        done = invoke("run", path, "--out", tmp_path / "out", "--quiet")
+    assert ended_well(done.exit_code, tmp_path / "out")
     assert done.stderr == ""
     assert "requests ok" in done.stdout
 
 
 def test_the_simulator_is_named_everywhere(tmp_path: Path) -> None:
     path = write_scenario(tmp_path, target("m"), load={"concurrency": 20, "requests": 40})
-    done = loadgen("run", path, "--out", tmp_path / "out")
-    assert ended_well(done.returncode, tmp_path / "out")
+    done = invoke("run", path, "--out", tmp_path / "out")
+    assert ended_well(done.exit_code, tmp_path / "out")
     assert "SIMULATED" in done.stdout
     run = only_run(tmp_path / "out")
     assert "SIMULATED" in (run / "report.md").read_text("utf-8")
@@ -91,14 +92,14 @@ def test_a_target_that_only_fails(tmp_path: Path, names: tuple[str, ...], told: 
     with Endpoint(_one_fails) as endpoint:
         targets = [target(name, endpoint.base_url) for name in names]
         path = write_scenario(tmp_path, *targets, load=TEN)
-        done = loadgen("run", path, "--out", tmp_path / "out", "--no-probe")
+        done = invoke("run", path, "--out", tmp_path / "out", "--no-probe")
     verdict = read_report(only_run(tmp_path / "out"))["verdict"]
     if told is None:
-        assert ended_well(done.returncode, tmp_path / "out")
+        assert ended_well(done.exit_code, tmp_path / "out")
     else:
-        assert done.returncode == 4
+        assert done.exit_code == 4
         assert told in verdict["reasons"]
-    assert (verdict["state"] == "invalid") == ("INVALID" in done.stdout) == (done.returncode == 4)
+    assert (verdict["state"] == "invalid") == ("INVALID" in done.stdout) == (done.exit_code == 4)
     # an objective that could not be judged is no error of the program
     assert "Error" not in done.stderr
 
@@ -107,8 +108,8 @@ def test_a_window_without_requests_is_no_measurement(tmp_path: Path) -> None:
     with Endpoint(lambda a: stream() if a.number else silence()) as endpoint:
         load = {"warmup": "300ms", "duration": "200ms", "grace": "100ms"}
         path = write_scenario(tmp_path, target("a", endpoint.base_url), load=load)
-        done = loadgen("run", path, "--out", tmp_path / "out", "--no-probe", "--json")
-    assert done.returncode == 4
+        done = invoke("run", path, "--out", tmp_path / "out", "--no-probe", "--json")
+    assert done.exit_code == 4
     report = json.loads(done.stdout)
     assert report["targets"][0]["requests"]["phases"]["warmup"] == {"cancelled": 1}
     assert report["verdict"]["state"] == "invalid"
@@ -181,9 +182,9 @@ def test_the_runs_own_scenario_repeats_the_run(tmp_path: Path) -> None:
             load={"requests": 4},
         )
         args = ("--no-probe", "--seed", "3", "--set", "targets.a.extra_body.top_p=0.9")
-        loadgen("run", path, "--out", tmp_path / "one", *args)
+        invoke("run", path, "--out", tmp_path / "one", *args)
         first = only_run(tmp_path / "one")
-        loadgen("run", first / "scenario.toml", "--out", tmp_path / "two", "--no-probe")
+        invoke("run", first / "scenario.toml", "--out", tmp_path / "two", "--no-probe")
         second = only_run(tmp_path / "two")
         bodies = [json.dumps(a.body, sort_keys=True) for a in endpoint.asked]
     assert len(set(bodies)) == 8
@@ -195,9 +196,9 @@ def test_base_url_and_models_of_the_command_line(tmp_path: Path) -> None:
     with Endpoint(lambda _: stream()) as endpoint:
         path = write_scenario(tmp_path, target("a"), load=TEN)
         args = ("--base-url", endpoint.base_url, "--model", "x", "--model", "y", "--requests", "3")
-        done = loadgen("run", path, "--out", tmp_path / "out", "--json", *args)
+        done = invoke("run", path, "--out", tmp_path / "out", "--json", *args)
         models = [a.model for a in endpoint.asked]
-    assert ended_well(done.returncode, tmp_path / "out")
+    assert ended_well(done.exit_code, tmp_path / "out")
     assert sorted(models) == ["x"] * 4 + ["y"] * 4  # each with its probe
     assert [t["name"] for t in json.loads(done.stdout)["targets"]] == ["x", "y"]
 
@@ -206,9 +207,9 @@ def test_check_sends_nothing(tmp_path: Path) -> None:
     with Endpoint(lambda _: stream()) as endpoint:
         keys = {"api_key_env": "NO_SUCH_KEY"}
         path = write_scenario(tmp_path, target("a", endpoint.base_url, **keys), target("b"), load=TEN)
-        done = loadgen("check", path, "--duration", "5s")
+        done = invoke("check", path, "--duration", "5s")
         assert endpoint.connections == 0
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr) == (0, "")
     for told in (
         f"a: a at {endpoint.base_url}",
         "the environment variable NO_SUCH_KEY is not set: a run would stop there",
@@ -226,8 +227,8 @@ def test_check_knows_what_limits_a_run(tmp_path: Path) -> None:
     limited = target("a", "http://127.0.0.1:9/v1", max_connections=3)
     load = {"concurrency": 20, "duration": "5s"}
     path = write_scenario(tmp_path, limited, target("b"), load=load, workload=keys)
-    done = loadgen("check", path)
-    assert done.returncode == 0, done.stderr
+    done = invoke("check", path)
+    assert done.exit_code == 0, done.stderr
     assert "up to 23 at a time in all" in done.stdout
     assert "at most 100 in all: then the prompts are used up" in done.stdout
 

@@ -93,7 +93,6 @@ def module_name(path: Path) -> str:
 
 
 FILES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
 
 
 def room(module: str) -> str:
@@ -101,8 +100,8 @@ def room(module: str) -> str:
     return module.removeprefix("loadgen").lstrip(".").partition(".")[0]
 
 
-def imports_of(name: str, tree: ast.AST) -> Iterator[Import]:
-    for node in ast.walk(tree):
+def imports_of(name: str) -> Iterator[Import]:
+    for node in ast.walk(ast.parse(FILES[name].read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (Import(name, alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -113,7 +112,7 @@ def imports_of(name: str, tree: ast.AST) -> Iterator[Import]:
                 yield Import(name, below if below in FILES else node.module, node.lineno)
 
 
-IMPORTS = [i for name, tree in TREES.items() for i in imports_of(name, tree)]
+IMPORTS = [i for name in FILES for i in imports_of(name)]
 INTERNAL = [i for i in IMPORTS if i.imported.partition(".")[0] == "loadgen"]
 
 

@@ -10,7 +10,7 @@ from loadgen.scenario.load import load
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.overrides import from_options
 from loadgen.simulator.process import start
-from tests.program import loadgen, read_samples
+from tests.program import invoke, read_samples
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "scenarios").glob("*.toml"))
@@ -81,6 +81,6 @@ def test_it_runs(path: Path, tmp_path: Path, base_url: str) -> None:
     ],
 )
 def test_what_it_can_not_do_is_told(name: str, options: str, words: str) -> None:
-    checked = loadgen("check", ROOT / "scenarios" / f"{name}.toml", *options.split())
-    assert checked.returncode == 2
+    checked = invoke("check", ROOT / "scenarios" / f"{name}.toml", *options.split())
+    assert checked.exit_code == 2
     assert words in checked.stderr
