@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow  # it takes the time that its run takes
 def test_the_example_runs(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "python.md").read_text("utf-8")
     found = re.search(r"<!-- python -->\n```python\n(.*?)```", text, re.DOTALL)

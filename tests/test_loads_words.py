@@ -175,8 +175,8 @@ def test_shared_prefixes(tmp_path: Path) -> None:
 
 def test_the_simulator_serves_a_shared_prefix_from_its_cache(tmp_path: Path) -> None:
     workload = ASK | {"shared_prefix": {"prefixes": 2, "tokens": 2000}}
-    load = {"one_at_a_time": True, "requests": 10}
-    done = run(tmp_path, {"targets": [target("gpt-5.5")], "workload": workload, "load": load})
+    load = {"one_at_a_time": True, "requests": 5}
+    done = run(tmp_path, {"targets": [target("m")], "workload": workload, "load": load})
     cached = [s["cached_tokens"] or 0 for s in done.samples]
     assert sum(not c for c in cached) == 2  # the first with each prefix: the cache is cold when a run begins
     assert all(1500 < c < s["prompt_tokens"] for c, s in zip(cached, done.samples, strict=True) if c)
@@ -187,6 +187,6 @@ def test_the_simulator_serves_a_shared_prefix_from_its_cache(tmp_path: Path) -> 
 def test_no_prompt_is_served_from_the_cache_otherwise(tmp_path: Path) -> None:
     workload = ASK | {"source": "prose", "prompt_tokens": 500}
     del workload["prompts"]
-    load = {"one_at_a_time": True, "requests": 10}
-    done = run(tmp_path, {"targets": [target("gpt-5.5")], "workload": workload, "load": load})
+    load = {"one_at_a_time": True, "requests": 5}
+    done = run(tmp_path, {"targets": [target("m")], "workload": workload, "load": load})
     assert all(not s["cached_tokens"] for s in done.samples)
