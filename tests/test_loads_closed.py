@@ -48,7 +48,7 @@ def test_one_at_a_time_over_all_targets(tmp_path: Path) -> None:
 def test_users_keep_their_place_while_they_think(tmp_path: Path, simulated: bool) -> None:
     with Endpoint(lambda _: stream(2, first_s=0.02)) as endpoint:
         url = None if simulated else endpoint.base_url
-        load = {"users": 3, "duration": "1s"}
+        load = {"users": 3, "duration": "1s" if simulated else "500ms"}
         done = run(tmp_path, {"targets": [target("a", url)], "workload": TALK, "load": load})
     think_times_kept(done, "a", 60 * MS, exactly=True)
     assert most_at_once(spans(done, "a")) == 3

@@ -59,7 +59,7 @@ def test_another_seed_has_other_arrivals_and_the_same_has_the_same(tmp_path: Pat
         for i, seed in enumerate((1, 1, 2)):
             folder = tmp_path / str(i)
             folder.mkdir()
-            load = {"rate": "100/s", "duration": "300ms"}
+            load = {"rate": "150/s", "duration": "200ms"}
             t = target("a", endpoint.base_url)
             done = run(folder, {"seed": seed, "targets": [t], "workload": SHORT, "load": load})
             delivered(done, "a")

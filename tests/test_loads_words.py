@@ -174,7 +174,7 @@ def test_shared_prefixes(tmp_path: Path) -> None:
 
 
 def test_the_simulator_serves_a_shared_prefix_from_its_cache(tmp_path: Path) -> None:
-    workload = ASK | {"shared_prefix": {"prefixes": 2, "tokens": 2000}}
+    workload = ASK | {"shared_prefix": {"prefixes": 2, "tokens": 2000}, "output_tokens": 2}
     load = {"one_at_a_time": True, "requests": 5}
     done = run(tmp_path, {"targets": [target("m")], "workload": workload, "load": load})
     cached = [s["cached_tokens"] or 0 for s in done.samples]
@@ -185,7 +185,7 @@ def test_the_simulator_serves_a_shared_prefix_from_its_cache(tmp_path: Path) -> 
 
 
 def test_no_prompt_is_served_from_the_cache_otherwise(tmp_path: Path) -> None:
-    workload = ASK | {"source": "prose", "prompt_tokens": 500}
+    workload = ASK | {"source": "prose", "prompt_tokens": 500, "output_tokens": 2}
     del workload["prompts"]
     load = {"one_at_a_time": True, "requests": 5}
     done = run(tmp_path, {"targets": [target("m")], "workload": workload, "load": load})

@@ -42,7 +42,7 @@ def _answer(asked: Asked) -> AsyncIterator[bytes]:
 
 
 def test_a_collection_finds_next_to_nothing(tmp_path: Path) -> None:
-    load = {"concurrency": 20, "requests": 3000}
+    load = {"concurrency": 20, "requests": 2000}
     with Endpoint(_answer) as endpoint:
         keys = {"timeouts": {"first_token": "300ms"}}
         path = write_scenario(tmp_path, target("a", endpoint.base_url, **keys), load=load)
