@@ -101,7 +101,7 @@ def _read(fd: int) -> bytes:
 def test_the_block_is_shown_and_cleared(tmp_path: Path) -> None:
     with Endpoint(lambda _: stream(3, gap_s=0.05)) as endpoint:
         targets = [target(name, endpoint.base_url) for name in ("one", "two")]
-        load = {"concurrency": 2, "duration": "800ms", "warmup": "600ms"}
+        load = {"concurrency": 2, "duration": "700ms", "warmup": "800ms"}
         path = write_scenario(tmp_path, *targets, load=load)
         code, text, _ = on_a_terminal("run", path, "--out", tmp_path / "out")
     assert ended_well(code, tmp_path / "out")

@@ -14,7 +14,7 @@ from tests.endpoint import Endpoint, refusal, stream
 from tests.program import apart_from_pytest, target, write_scenario
 
 LINE = re.compile(
-    r"[01] s (warming up|measuring|draining): (t\d): \d+ in flight, \d+ ok, \d+ failed, [\d.,]+ requests/s, "
+    r"[12] s (warming up|measuring|draining): (t\d): \d+ in flight, \d+ ok, \d+ failed, [\d.,]+ requests/s, "
     r"[\d.,]+ tokens/s, TTFT p50 \S+ ms, p99 \S+ ms"
 )
 
@@ -22,11 +22,11 @@ LINE = re.compile(
 def test_lines_of_many_targets_come_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.5)
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 1)
     names = [f"t{i}" for i in range(8)]
     with Endpoint(lambda a: refusal(500, "no") if a.of_model % 9 == 8 else stream(2, gap_s=0.05)) as endpoint:
         targets = [target(name, endpoint.base_url) for name in names]
-        path = write_scenario(tmp_path, *targets, load={"duration": "800ms"})
+        path = write_scenario(tmp_path, *targets, load={"duration": "1700ms"})
         with apart_from_pytest():
             run(load(path), RunOptions(tmp_path / "out", probe=False, progress="lines"))
     *lines, errors = capfd.readouterr().err.splitlines()
@@ -38,14 +38,14 @@ def test_lines_of_many_targets_come_whole(
 def test_rates_of_a_level_that_has_just_begun_to_be_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.5)
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 1)
     with Endpoint(lambda _: stream(2, gap_s=0.05)) as endpoint:
-        load_keys = {"levels": [1, 2], "duration": "450ms"}
+        load_keys = {"levels": [1, 2], "duration": "900ms"}
         path = write_scenario(tmp_path, target("a", endpoint.base_url), load=load_keys)
         with apart_from_pytest():
             run(load(path), RunOptions(tmp_path / "out", probe=False, progress="lines"))
     (line,) = capfd.readouterr().err.splitlines()
-    told = re.fullmatch(r"[01] s measuring at 2: a: .* ([\d.]+) requests/s, ([\d.]+) tokens/s, .*", line)
+    told = re.fullmatch(r"[12] s measuring at 2: a: .* ([\d.]+) requests/s, ([\d.]+) tokens/s, .*", line)
     assert told
     # two places, 50 ms an answer
     assert float(told[1]) <= 2 / 0.05
