@@ -2,15 +2,12 @@
 
 import contextlib
 import json
-import os
 import selectors
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Final, Self
 
 from loadgen.errors import LoadgenError
@@ -30,11 +27,7 @@ class RunningSimulator:
         self._process = process
         self._stderr = stderr
         self.base_url = base_url
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
+        self.pid = process.pid
 
     def stop(self) -> None:
         """End the process and wait for it, a few seconds at most; a second call does nothing."""
@@ -44,9 +37,7 @@ class RunningSimulator:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
@@ -77,11 +68,7 @@ def start(
         # a file, not a pipe: nobody reads it, and a full pipe would stop the simulator
         stderr = undo.enter_context(tempfile.TemporaryFile())
         process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            start_new_session=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
         )
         undo.callback(_end, process)
         base_url = _await_ready(process, stderr, ready_within_s)
@@ -92,18 +79,13 @@ def start(
 def _await_ready(process: subprocess.Popen[bytes], stderr: IO[bytes], within_s: float) -> str:
     """Read the line that says it listens."""
     assert process.stdout is not None  # noqa: S101 - it was opened as a pipe; this tells mypy
-    deadline = time.monotonic() + within_s
-    line = b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        while not line.endswith(b"\n"):
-            if not selector.select(max(0.0, deadline - time.monotonic())):
-                raise _failed(f"did not start within {within_s:g} s", stderr)
-            data = os.read(process.stdout.fileno(), 4096)
-            if not data:
-                raise _failed(f"ended with exit code {process.wait()} before it was ready", stderr)
-            line += data
-    return str(json.loads(line)["base_url"])
+        if not selector.select(within_s):
+            raise _failed(f"did not start within {within_s:g} s", stderr)
+    if line := process.stdout.readline():  # written at once, so it does not wait
+        return str(json.loads(line)["base_url"])
+    raise _failed(f"ended with exit code {process.wait()} before it was ready", stderr)
 
 
 def _failed(what: str, stderr: IO[bytes]) -> LoadgenError:

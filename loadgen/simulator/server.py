@@ -9,7 +9,6 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -58,7 +57,7 @@ def serve(options: SimulatorOptions) -> None:
     api_key = _api_key(options.api_key_env)
     _allow_many_connections()
     with (
-        _open_log(options.log) as log,
+        contextlib.closing(TruthLog(options.log)) if options.log else contextlib.nullcontext() as log,
         _listen(options.host, options.port) as listener,
         asyncio.Runner(loop_factory=new_event_loop) as runner,
     ):
@@ -127,15 +126,6 @@ def _api_key(variable: str | None) -> str | None:
     if not key:
         raise LoadgenError("--api-key-env", f"{variable} is not set", "export it, or leave the option out")
     return key
-
-
-@contextlib.contextmanager
-def _open_log(path: Path | None) -> Iterator[TruthLog | None]:
-    if path is None:
-        yield None
-        return
-    with contextlib.closing(TruthLog(path)) as log:
-        yield log
 
 
 def _allow_many_connections() -> None:
