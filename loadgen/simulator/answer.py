@@ -17,10 +17,11 @@ class Answer:
     """What is known of an answer before its first token, and the instants of its writes.
 
     All instants are `time.monotonic_ns`. events_ns: one for each write that carried output, taken
-    just before it. finish_reason stays None when the answer was cut off. output_tokens: in all; the first
-    reasoning_tokens of them are reasoning. call: what it says instead of a text. work: prompt and output
-    tokens of each sequence that the engine has to do for it. blocks: of the prompt, for the prefix cache;
-    cached_tokens: what that held of them.
+    just before it. finish_reason stays None when the answer was cut off. output_tokens: in all. thoughts,
+    said: the tokens of its reasoning and those after it, as `Corpus.tokens` has them; said: where there is
+    a call of a tool, that call's. work: prompt and output tokens of each sequence that the engine has to do
+    for it. blocks: of the prompt, for the prefix cache; cached_tokens: what that held of them. seed: the
+    simulator's.
     """
 
     response_id: str
@@ -30,12 +31,14 @@ class Answer:
     prompt_tokens: int
     output_tokens: int
     ends_with: str
+    seed: int
     offset: int
     done: asyncio.Future[None]
     work: Sequence[tuple[int, int]]
-    reasoning_tokens: int = 0
-    call: Call | None = None
-    blocks: list[int] = field(default_factory=list)
+    thoughts: list[bytes]
+    said: list[bytes]
+    call: Call | None
+    blocks: list[int]
     cached_tokens: int = 0
     finish_reason: str | None = None
     events_ns: list[int] = field(default_factory=list)
@@ -47,7 +50,7 @@ class Answer:
             "completion_tokens": self.output_tokens,
             "total_tokens": self.prompt_tokens + self.output_tokens,
             "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
-            "completion_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
+            "completion_tokens_details": {"reasoning_tokens": len(self.thoughts)},
         }
 
     def end(self) -> None:
@@ -77,10 +80,6 @@ class StreamedAnswer:
         if beginning := next(self._pieces):
             self._transport.write(beginning)
 
-    def found(self, cached_tokens: int) -> None:
-        """Take note of what the prefix cache held of the prompt."""
-        self.answer.cached_tokens = cached_tokens
-
     def deliver(self, *, finished: bool) -> None:
         """Write the next token; with the last one everything that ends the stream."""
         if self._transport.is_closing():
@@ -103,17 +102,8 @@ class WholeAnswer:
         self.answer = answer
         self._left = len(answer.work)
 
-    def found(self, cached_tokens: int) -> None:
-        """Take note of what the prefix cache held of the prompt."""
-        self.answer.cached_tokens = cached_tokens
-
     def deliver(self, *, finished: bool) -> None:
         """Take the next token; with the last one the answer can be sent."""
         self._left -= finished
         if not self._left:
             self.answer.end()
-
-
-def http_chunk(data: bytes) -> bytes:
-    """Frame data as one chunk of HTTP/1.1's chunked transfer coding."""
-    return b"%x\r\n%b\r\n" % (len(data), data)

@@ -9,19 +9,12 @@ from typing import Annotated, Final, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-_DECODE_PLACE: Final = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
-
 _ENUM: Final = re.compile(r"Invalid enum value '(.*)'", re.DOTALL)
 
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 TokenCap = Annotated[int, msgspec.Meta(ge=1)] | None
 MinTokens = Annotated[int, msgspec.Meta(ge=0)] | None
-
-NO_STREAM: Final = (
-    "Unsupported value: 'stream' does not support true with this model. Only the default (false) value is"
-    " supported."
-)
 
 Request = TypeVar("Request")
 
@@ -30,43 +23,30 @@ class ApiError(Exception):
     """An answer of OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`."""
 
     def __init__(
-        self, status: int, message: str, *, param: str | None = None, code: str | None = None
+        self, message: str, param: str | None = None, code: str | None = None, *, status: int = 400
     ) -> None:
-        self.status = status
         self.message = message
         self.param = param
         self.code = code
+        self.status = status
         super().__init__(message)
 
     def body(self) -> bytes:
         """Return the JSON body."""
-        detail = {
-            "message": self.message,
-            "type": "invalid_request_error",
-            "param": self.param,
-            "code": self.code,
-        }
+        kind = "invalid_request_error"
+        detail = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return msgspec.json.encode({"error": detail})
 
 
-def decode(decoder: msgspec.json.Decoder[Request], body: bytes) -> Request:
-    """Read a body.
-
-    Raises:
-        ApiError: 400, with the field in `param` where one is to blame.
-    """
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error), decoder.type) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ApiError(400, f"We could not parse the JSON body of your request: {error}") from None
+def missing(param: str) -> ApiError:
+    """Return the refusal of a body without a field that it must have."""
+    return ApiError(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
 
 
 def unknown_value(value: str, known: Iterable[str], param: str) -> ApiError:
     """Return the refusal of a value that is none of those known."""
     what = f"Invalid value: '{value}'. Supported values are: {listed(known)}."
-    return ApiError(400, what, param=param, code="invalid_value")
+    return ApiError(what, param, "invalid_value")
 
 
 def listed(values: Iterable[str]) -> str:
@@ -74,19 +54,29 @@ def listed(values: Iterable[str]) -> str:
     return ", and ".join(", ".join(f"'{value}'" for value in values).rsplit(", ", 1))
 
 
+def decode(body: bytes, kind: type[Request]) -> Request:
+    """Read a body.
+
+    Raises:
+        ApiError: 400, with the field in `param` where one is to blame.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), kind) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(f"We could not parse the JSON body of your request: {error}") from None
+
+
 def _invalid(text: str, kind: type) -> ApiError:
-    """Turn msgspec's "what - at `$.path`" about a value of that kind into OpenAI's message and param."""
-    match = _DECODE_PLACE.fullmatch(text)
-    what, path = (match["what"], match["path"] or "") if match else (text, "")
-    if missing := _MISSING.fullmatch(what):
-        param = f"{path}.{missing[1]}" if path else missing[1]
-        return ApiError(
-            400, f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
-        )
+    what, _, place = text.partition(" - at `$")  # msgspec's way to say where
+    path = place.removesuffix("`").removeprefix(".")
+    if absent := _MISSING.fullmatch(what):
+        return missing(f"{path}.{absent[1]}".lstrip("."))
     if not path:
-        return ApiError(400, f"Invalid request body: {what}.")
+        return ApiError(f"Invalid request body: {what}.")
     args = get_args(get_type_hints(kind).get(path))
     choices = [choice for arg in args for choice in (arg, *get_args(arg)) if isinstance(choice, str)]
     if choices and (value := _ENUM.fullmatch(what)):
         return unknown_value(value[1], choices, path)
-    return ApiError(400, f"Invalid value for '{path}': {what}.", param=path, code="invalid_value")
+    return ApiError(f"Invalid value for '{path}': {what}.", path, "invalid_value")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import hmac
 import itertools
@@ -66,7 +67,7 @@ class Simulator:
         self._log = log
         self._tasks = tasks
         self._corpus = Corpus(seed)
-        self._profiles: dict[str, Profile] = {}
+        self._profile = functools.cache(profile)
         self._drivers: dict[tuple[str, str], EngineDriver] = {}
         self._running: list[asyncio.Task[None]] = []
         self._started_s = int(time.time())
@@ -107,9 +108,7 @@ class Simulator:
                 405: f"Not allowed to {request.method} on {request.path}",
                 413: f"The body is larger than {_MOST_BODY_BYTES} bytes",
             }
-            response = _json(
-                ApiError(error.status, told.get(error.status, error.reason)).body(), error.status
-            )
+            response = _json(ApiError(told.get(error.status, error.reason)).body(), error.status)
             if "Allow" in error.headers:
                 response.headers["Allow"] = error.headers["Allow"]
             return response
@@ -119,14 +118,15 @@ class Simulator:
             return
         given = request.headers.get("Authorization", "")
         if not given:
-            raise ApiError(401, "You didn't provide an API key: send it as 'Authorization: Bearer KEY'.")
+            what = "You didn't provide an API key: send it as 'Authorization: Bearer KEY'."
+            raise ApiError(what, status=401)
         # the key is never repeated in an answer
         if not hmac.compare_digest(given.encode(), f"Bearer {self._api_key}".encode()):
-            raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
+            raise ApiError("Incorrect API key provided.", code="invalid_api_key", status=401)
 
     def _check_model(self, model: str) -> None:
         if self._models and model not in self._models:
-            raise ApiError(404, f"The model '{model}' does not exist.", param="model", code="model_not_found")
+            raise ApiError(f"The model '{model}' does not exist.", "model", "model_not_found", status=404)
 
     def _model(self, model: str) -> dict[str, Any]:
         return {"id": model, "object": "model", "created": self._started_s, "owned_by": "loadgen"}
@@ -145,7 +145,7 @@ class Simulator:
         driver = self._drivers.get((model, name))
         if driver is None:
             digest = hashlib.blake2b(f"{self._seed}/{model}".encode(), digest_size=8).digest()
-            driver = EngineDriver(Engine(profile(model).engine, int.from_bytes(digest)))
+            driver = EngineDriver(Engine(self._profile(model).engine, int.from_bytes(digest)))
             self._drivers[model, name] = driver
             self._running.append(self._tasks.create_task(driver.run(), name=f"engine of {model}"))
         return driver
@@ -155,13 +155,15 @@ class Simulator:
         refusals.check(ask, known)
         effort_tokens = known.reasoning[ask.effort] if ask.effort is not None else 0
         plot = self._corpus.plot(ask.model, ask.seed, ask.content, ask.offer, effort_tokens)
-        call, work = None, ask.work
-        tokens, ends_with = sum(output for _, output in work), "stop"
-        if not work:
+        tokens, ends_with, call = sum(output for _, output in ask.work), "stop", None
+        thoughts: list[bytes] = []
+        said: list[bytes] = []
+        if not ask.work:
             room = known.engine.max_context_tokens - ask.prompt_tokens
             tokens, ends_with, call = _length(ask, plot, room)
-            work = [(ask.prompt_tokens, tokens)]
-        cached = bool(known.engine.prefix_cache_tokens and ask.prompt)
+            thoughts = self._corpus.tokens(plot.offset, min(plot.reasoning_tokens, tokens))
+            said = self._corpus.tokens(plot.offset + len(thoughts), tokens - len(thoughts))
+        cached = known.engine.prefix_cache_tokens and ask.prompt
         return Answer(
             response_id=f"{ask.id_prefix}{self._mark}{next(self._ids):08x}",
             model=ask.model,
@@ -170,10 +172,12 @@ class Simulator:
             prompt_tokens=ask.prompt_tokens,
             output_tokens=tokens,
             ends_with=ends_with,
+            seed=self._seed,
             offset=plot.offset,
             done=asyncio.get_running_loop().create_future(),
-            work=work,
-            reasoning_tokens=min(plot.reasoning_tokens, tokens),
+            work=ask.work or [(ask.prompt_tokens, tokens)],
+            thoughts=thoughts,
+            said=call.arguments(said) if call else said,
             call=call,
             blocks=prompt_blocks(ask.prompt, ask.prompt_tokens) if cached else [],
         )
@@ -183,14 +187,13 @@ class Simulator:
         received_ns = time.monotonic_ns()
         ask = _READ[request.path](body)
         if ask.stream and request.version < (1, 1):
-            raise ApiError(400, "A streamed answer needs HTTP/1.1.", param="stream")
+            raise ApiError("A streamed answer needs HTTP/1.1.", "stream")
         self._check_model(ask.model)
-        known = self._profiles.get(ask.model) or self._profiles.setdefault(ask.model, profile(ask.model))
-        answer = self._answer(ask, known, received_ns)
+        answer = self._answer(ask, self._profile(ask.model), received_ns)
         driver = self._driver(ask.model, request.query.get("engine", ""))
         try:
             if ask.stream and ask.streamed:
-                pieces = ask.streamed(answer, self._corpus)
+                pieces = ask.streamed(answer)
                 return await self._stream(request, driver, answer, pieces)
             return await self._whole(request, driver, answer, ask)
         finally:
@@ -217,7 +220,7 @@ class Simulator:
         self, request: web.Request, driver: EngineDriver, answer: Answer, ask: Ask
     ) -> web.StreamResponse:
         await _through_engine(driver, WholeAnswer(answer), answer)
-        response = _json(ask.whole(answer, self._corpus))
+        response = _json(ask.whole(answer))
         answer.events_ns.append(time.monotonic_ns())
         await response.prepare(request)
         await response.write_eof()

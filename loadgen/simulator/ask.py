@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from loadgen.simulator.answer import Answer
 from loadgen.simulator.api import ApiError
 from loadgen.simulator.messages import Offer
-from loadgen.simulator.text import Corpus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,7 @@ class Ask:
     or never ends itself. offer: functions to call now. effort: of reasoning; effort_name: its field.
     needs: what it asks a model to be capable of, and the field that does. work: prompt and output tokens of
     each sequence, where both are fixed. streamed: yields the beginning of a stream, what each token brings,
-    the end. whole: makes the body.
+    the end; None: it can't be streamed. whole: makes the body.
     """
 
     model: str
@@ -29,8 +30,8 @@ class Ask:
     place: str
     content: object
     prompt_tokens: int
-    whole: Callable[[Answer, Corpus], bytes]
-    streamed: Callable[[Answer, Corpus], Iterator[bytes]] | None = None
+    whole: Callable[[Answer], bytes]
+    streamed: Callable[[Answer], Iterator[bytes]] | None = None
     stream: bool = False
     prompt: str = ""
     seed: int | None = None
@@ -44,17 +45,23 @@ class Ask:
     needs: dict[str, str] = field(default_factory=dict)
     work: Sequence[tuple[int, int]] = ()
 
-    def __post_init__(self) -> None:
-        """Refuse a least length above the most.
 
-        Raises:
-            ApiError: 400.
-        """
-        if self.cap and self.min_tokens > self.cap:
-            what = (
-                f"min_tokens must be less than or equal to {self.cap_name}={self.cap}, got {self.min_tokens}."
-            )
-            raise ApiError(400, what, param="min_tokens", code="invalid_value")
+class StreamOptions(msgspec.Struct, frozen=True):
+    """Options of a streamed answer."""
+
+    include_usage: bool = False
+
+
+def usage_wanted(options: StreamOptions | None, *, stream: bool | None) -> bool:
+    """Return whether a stream ends with its usage.
+
+    Raises:
+        ApiError: 400; options of a stream where none is asked for.
+    """
+    if options and not stream:
+        what = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        raise ApiError(what, "stream_options")
+    return options is not None and options.include_usage
 
 
 def format_need(kind: str | None, name: str) -> dict[str, str]:

@@ -7,12 +7,10 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from loadgen.simulator import speech
-from loadgen.simulator.answer import Answer, http_chunk
+from loadgen.simulator.answer import Answer
 from loadgen.simulator.api import MinTokens, NonEmpty, TokenCap, decode
-from loadgen.simulator.ask import Ask
-from loadgen.simulator.chat import StreamOptions, check_stream_options, include_usage
+from loadgen.simulator.ask import Ask, StreamOptions, usage_wanted
 from loadgen.simulator.messages import count
-from loadgen.simulator.text import Corpus
 
 DEFAULT_CAP: Final = 16  # of OpenAI and vLLM, where a request names none
 
@@ -32,19 +30,16 @@ class CompletionsRequest(msgspec.Struct, frozen=True):
     n: Literal[1] | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(CompletionsRequest)
-
-
 def read_completions(body: bytes) -> Ask:
     """Read the body of a completions request.
 
     Raises:
         ApiError: 400, with the field in `param` where one is to blame.
     """
-    request = decode(_DECODER, body)
-    check_stream_options(request.stream_options, stream=request.stream)
+    request = decode(body, CompletionsRequest)
     prompt = request.prompt if isinstance(request.prompt, str) else request.prompt[0]
     suffix = request.suffix or ""
+    with_usage = usage_wanted(request.stream_options, stream=request.stream)
     return Ask(
         model=request.model,
         endpoint="v1/completions",
@@ -53,7 +48,7 @@ def read_completions(body: bytes) -> Ask:
         content=(prompt, suffix),
         prompt=f"\x1e{prompt}\x1e{suffix}",
         prompt_tokens=count(len(prompt) + len(suffix)),
-        streamed=partial(_streamed, include_usage=include_usage(request.stream_options)),
+        streamed=partial(_streamed, with_usage=with_usage),
         whole=_whole,
         stream=bool(request.stream),
         seed=request.seed,
@@ -63,30 +58,15 @@ def read_completions(body: bytes) -> Ask:
     )
 
 
-def _streamed(answer: Answer, corpus: Corpus, *, include_usage: bool) -> Iterator[bytes]:
-    no_usage = {"usage": None} if include_usage else {}
-    yield b""  # nothing comes before the first token
-    around = speech.split(speech.data_event(_body(answer, speech.MARK, None) | no_usage))
-    yield from speech.framed(around, corpus, answer.offset, answer.output_tokens)
-    end = http_chunk(speech.data_event(_body(answer, "", answer.ends_with) | no_usage))
-    if include_usage:
-        last = _body(answer, "", None) | {"choices": [], "usage": answer.usage()}
-        end += http_chunk(speech.data_event(last))
-    yield end + http_chunk(speech.DONE)
+def _streamed(answer: Answer, *, with_usage: bool) -> Iterator[bytes]:
+    spoken = [(_choice(speech.MARK, None), answer.said)]
+    last = _choice("", answer.ends_with)
+    return speech.streamed(answer, "text_completion", None, spoken, last, with_usage=with_usage)
 
 
-def _whole(answer: Answer, corpus: Corpus) -> bytes:
-    body = _body(answer, speech.text(answer, corpus), answer.ends_with)
-    return msgspec.json.encode(body | {"usage": answer.usage()})
+def _whole(answer: Answer) -> bytes:
+    return speech.whole(answer, "text_completion", _choice(speech.text(answer.said), answer.ends_with))
 
 
-def _body(answer: Answer, text: str, finish_reason: str | None) -> dict[str, Any]:
-    choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish_reason}
-    return {
-        "id": answer.response_id,
-        "object": "text_completion",
-        "created": answer.created_s,
-        "model": answer.model,
-        "system_fingerprint": speech.FINGERPRINT,
-        "choices": [choice],
-    }
+def _choice(text: str, finish_reason: str | None) -> dict[str, Any]:
+    return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish_reason}

@@ -3,22 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from time import monotonic_ns
-from typing import Protocol
 
 from loadgen.engine.machine import Engine, Step
+from loadgen.simulator.answer import StreamedAnswer, WholeAnswer
 from loadgen.units import NS_PER_S
 
-
-class Receiver(Protocol):
-    """Whoever gets the tokens of one request."""
-
-    def found(self, cached_tokens: int) -> None:
-        """Hear how many prompt tokens the prefix cache held; before the first token, if it held any."""
-        ...
-
-    def deliver(self, *, finished: bool) -> None:
-        """Take one token. Must not wait: the other requests of the batch come after it."""
-        ...
+Receiver = StreamedAnswer | WholeAnswer
 
 
 class EngineDriver:
@@ -76,7 +66,7 @@ class EngineDriver:
     def _hand_out(self, step: Step) -> None:
         for request_id, cached_tokens in step.cached:
             if request_id in self._receivers:
-                self._receivers[request_id].found(cached_tokens)
+                self._receivers[request_id].answer.cached_tokens = cached_tokens
         last = set(step.finished)
         for request_id in step.tokens:
             receiver = self._receivers.get(request_id)

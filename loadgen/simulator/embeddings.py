@@ -5,7 +5,7 @@ import base64
 import hashlib
 import math
 from functools import partial
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -13,24 +13,18 @@ from loadgen.simulator.answer import Answer
 from loadgen.simulator.api import NonEmpty, decode
 from loadgen.simulator.ask import Ask
 from loadgen.simulator.messages import count
-from loadgen.simulator.text import Corpus
-
-DIMENSIONS: Final = 1536
-_INPUTS: Final = msgspec.Meta(min_length=1, max_length=2048)
 
 _Tokens = Annotated[list[int], msgspec.Meta(min_length=1)]
+_Inputs = Annotated[list[NonEmpty | int | _Tokens], msgspec.Meta(min_length=1, max_length=2048)]
 
 
 class EmbeddingsRequest(msgspec.Struct, frozen=True):
     """The body of `POST /v1/embeddings`: one text or several, or their tokens."""
 
     model: NonEmpty
-    input: NonEmpty | Annotated[list[NonEmpty | int | _Tokens], _INPUTS]
+    input: NonEmpty | _Inputs
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Annotated[int, msgspec.Meta(ge=1, le=8192)] = DIMENSIONS
-
-
-_DECODER: Final = msgspec.json.Decoder(EmbeddingsRequest)
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=8192)] = 1536
 
 
 def read_embeddings(body: bytes) -> Ask:
@@ -39,7 +33,7 @@ def read_embeddings(body: bytes) -> Ask:
     Raises:
         ApiError: 400, with the field in `param` where one is to blame.
     """
-    request = decode(_DECODER, body)
+    request = decode(body, EmbeddingsRequest)
     # a list of numbers is one text, as its tokens
     one = isinstance(request.input, str) or all(isinstance(part, int) for part in request.input)
     inputs: list[Any] = [request.input] if one else list(request.input)
@@ -56,10 +50,10 @@ def read_embeddings(body: bytes) -> Ask:
     )
 
 
-def _whole(request: EmbeddingsRequest, inputs: list[Any], answer: Answer, corpus: Corpus) -> bytes:
+def _whole(request: EmbeddingsRequest, inputs: list[Any], answer: Answer) -> bytes:
     data = []
     for index, text in enumerate(inputs):
-        vector: Any = embedding(msgspec.json.encode((corpus.seed, request.model, text)), request.dimensions)
+        vector: Any = _vector(msgspec.json.encode((answer.seed, request.model, text)), request.dimensions)
         if request.encoding_format == "base64":
             vector = base64.b64encode(vector.tobytes()).decode()
         data.append({"object": "embedding", "index": index, "embedding": vector})
@@ -68,7 +62,7 @@ def _whole(request: EmbeddingsRequest, inputs: list[Any], answer: Answer, corpus
     return msgspec.json.encode(body, enc_hook=list)
 
 
-def embedding(identity: bytes, dimensions: int) -> "array.array[float]":
+def _vector(identity: bytes, dimensions: int) -> "array.array[float]":
     """Return a vector of length 1 whose direction is drawn from the identity."""
     drawn = array.array("h", hashlib.shake_128(identity).digest(2 * dimensions))
     length = math.sqrt(sum(x * x for x in drawn)) or 1.0

@@ -7,11 +7,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from loadgen.simulator.answer import Answer
-from loadgen.simulator.api import NO_STREAM, ApiError, NonEmpty, decode
+from loadgen.simulator.api import ApiError, NonEmpty, decode
 from loadgen.simulator.ask import Ask
 from loadgen.simulator.media import png
 from loadgen.simulator.messages import count
-from loadgen.simulator.text import Corpus
 
 # Tokens of one image, as OpenAI documents them for gpt-image-1.
 IMAGE_TOKENS: Final = {
@@ -35,23 +34,18 @@ class ImagesRequest(msgspec.Struct, frozen=True):
     response_format: str | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(ImagesRequest)
-
-
 def read_images(body: bytes) -> Ask:
     """Read the body of an images request.
 
     Raises:
         ApiError: 400, with the field in `param` where one is to blame.
     """
-    request = decode(_DECODER, body)
+    request = decode(body, ImagesRequest)
     if request.response_format is not None:  # of the DALL-E models; gpt-image models know b64_json only
-        what = "Unknown parameter: 'response_format'."
-        raise ApiError(400, what, param="response_format", code="unknown_parameter")
-    if request.stream:
-        raise ApiError(400, NO_STREAM, param="stream", code="unsupported_value")
+        raise ApiError("Unknown parameter: 'response_format'.", "response_format", "unknown_parameter")
     prompt_tokens = count(len(request.prompt))
-    size, quality = _size(request), _quality(request)
+    size = request.size if request.size and request.size != "auto" else "1024x1024"
+    quality = request.quality if request.quality and request.quality != "auto" else "medium"
     return Ask(
         model=request.model,
         endpoint="v1/images/generations",
@@ -59,21 +53,13 @@ def read_images(body: bytes) -> Ask:
         place="prompt",
         content=request.prompt,
         prompt_tokens=prompt_tokens,
-        whole=partial(_whole, request),
+        whole=partial(_whole, size, quality),
+        stream=bool(request.stream),
         work=[(prompt_tokens, IMAGE_TOKENS[size][quality])] * (request.n or 1),
     )
 
 
-def _size(request: ImagesRequest) -> str:
-    return "1024x1024" if request.size in {None, "auto"} else request.size
-
-
-def _quality(request: ImagesRequest) -> str:
-    return "medium" if request.quality in {None, "auto"} else request.quality
-
-
-def _whole(request: ImagesRequest, answer: Answer, _corpus: Corpus) -> bytes:
-    size = _size(request)
+def _whole(size: str, quality: str, answer: Answer) -> bytes:
     width, height = map(int, size.split("x"))
     images = (png(width, height, (answer.offset + i) % 256) for i in range(len(answer.work)))
     body = {
@@ -81,7 +67,7 @@ def _whole(request: ImagesRequest, answer: Answer, _corpus: Corpus) -> bytes:
         "background": "opaque",
         "data": [{"b64_json": base64.b64encode(image).decode()} for image in images],
         "output_format": "png",
-        "quality": _quality(request),
+        "quality": quality,
         "size": size,
         "usage": {
             "input_tokens": answer.prompt_tokens,

@@ -19,8 +19,6 @@ TILE_TOKENS: Final = 170
 SOUND_TOKENS_PER_S: Final = 10  # a token for 100 ms, as OpenAI's audio models count what users say
 MP3_BYTES_PER_S: Final = 16_000  # 128 kbit/s: an MP3 is not decoded, its length is read off its size
 
-_FORMATS: Final = "['png', 'jpeg', 'gif', 'webp']"
-
 
 class Medium(NamedTuple):
     """An image or a sound in a prompt. stands_for: 16 characters that say which one it is."""
@@ -38,17 +36,12 @@ def read_image(url: str, param: str, *, low: bool) -> Medium:
     head, comma, text = url.partition(",")
     if not comma or not head.startswith("data:") or not head.endswith(";base64"):
         what = "Failed to download image: the simulator fetches nothing, send a data URL in base64."
-        raise ApiError(400, what, param=param, code="invalid_image_url")
-    try:
-        data = binascii.a2b_base64(text, strict_mode=True)
-    except ValueError:
-        raise ApiError(400, "Invalid base64 image_url.", param=param, code="invalid_base64") from None
+        raise ApiError(what, param, "invalid_image_url")
+    data = _decoded(text, "image_url", param)
     size = image_size(data)
     if size is None:
-        what = (
-            f"You uploaded an unsupported image. Please make sure your image is valid and one of {_FORMATS}."
-        )
-        raise ApiError(400, what, param=param, code="invalid_image_format")
+        what = "You uploaded an unsupported image. Please make sure your image is valid and one of"
+        raise ApiError(f"{what} ['png', 'jpeg', 'gif', 'webp'].", param, "invalid_image_format")
     return Medium(LOW_DETAIL_TOKENS if low else image_tokens(*size), _stands_for(data))
 
 
@@ -101,14 +94,10 @@ def read_sound(text: str, kind: str, param: str) -> Medium:
     Raises:
         ApiError: 400; not base64, or not the format it is said to be.
     """
-    try:
-        data = binascii.a2b_base64(text, strict_mode=True)
-    except ValueError:
-        raise ApiError(400, "Invalid base64 audio data.", param=param, code="invalid_base64") from None
+    data = _decoded(text, "audio data", param)
     seconds = _wav_s(data) if kind == "wav" else _mp3_s(data)
     if seconds is None:
-        what = f"The audio data could not be read as {kind}."
-        raise ApiError(400, what, param=param, code="invalid_value")
+        raise ApiError(f"The audio data could not be read as {kind}.", param, "invalid_value")
     return Medium(max(1, math.ceil(seconds * SOUND_TOKENS_PER_S)), _stands_for(data))
 
 
@@ -124,6 +113,13 @@ def _wav_s(data: bytes) -> float | None:
 def _mp3_s(data: bytes) -> float | None:
     known = data[:3] == b"ID3" or (len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0)
     return len(data) / MP3_BYTES_PER_S if known else None
+
+
+def _decoded(text: str, what: str, param: str) -> bytes:
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        raise ApiError(f"Invalid base64 {what}.", param, "invalid_base64") from None
 
 
 def _stands_for(data: bytes) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from loadgen.simulator.api import ApiError, NonEmpty, unknown_value
+from loadgen.simulator.api import ApiError, NonEmpty, missing, unknown_value
 from loadgen.simulator.media import Medium, read_image, read_sound
 
 # Prompt tokens are estimated: characters of texts and tools, divided by this, rounded up. The same estimate
@@ -80,11 +80,10 @@ class Function(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Offer(NamedTuple):
-    """The functions that a model may call now. name: the one it has to; must: it has to call one."""
+    """The functions that a model may call now. must: it has to call one."""
 
     functions: Sequence[Function]
     must: bool = False
-    name: str | None = None
 
 
 class Said(NamedTuple):
@@ -103,8 +102,8 @@ def count(chars: int) -> int:
     return max(1, math.ceil(chars / CHARS_PER_TOKEN))
 
 
-def compose(messages: Sequence[Message], tools: str, place: str) -> Said:
-    """Put a prompt together: tools come first, then the messages, as in the templates of models.
+def compose(messages: Sequence[Message], tools: str, place: str, instructions: str = "") -> Said:
+    """Put a prompt together: instructions and tools come first, as in the templates of models.
 
     place: of the messages in the request. In the text an image or a sound is as many characters as it has
     tokens' worth, so that it takes its room among the blocks of the prefix cache.
@@ -112,9 +111,9 @@ def compose(messages: Sequence[Message], tools: str, place: str) -> Said:
     Raises:
         ApiError: 400; a part that is none, or can't be read.
     """
-    texts = [tools]
-    chars, media_tokens = len(tools), 0
-    needs = {}
+    texts = [instructions, tools]
+    chars, media_tokens = len(instructions) + len(tools), 0
+    needs = {"tools": "tools"} if tools else {}
     for i, message in enumerate(messages):
         text = message.text()
         chars += len(text)
@@ -126,7 +125,7 @@ def compose(messages: Sequence[Message], tools: str, place: str) -> Said:
             if medium := _medium(message, part, at):
                 media_tokens += medium.tokens
                 texts.append(medium.stands_for * math.ceil(medium.tokens * CHARS_PER_TOKEN / 16))
-                needs["audio_input" if part.input_audio else "image_input"] = at
+                needs["image_input" if part.type == "image_url" else "audio_input"] = at
     return Said("".join(texts), count(chars) + media_tokens, needs)
 
 
@@ -141,27 +140,26 @@ def make_offer(
         ApiError: 400; a choice where there are no functions, or of one that is not there.
     """
     if (mode or name) and not functions:
-        raise ApiError(400, "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice")
-    if name is not None and all(function.name != name for function in functions):
+        raise ApiError("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice")
+    named = [function for function in functions if function.name == name]
+    if name is not None and not named:
         what = f"Tool choice '{name}' not found in 'tools' parameter."
-        raise ApiError(400, what, param="tool_choice", code="invalid_value")
-    return Offer(functions, mode == "required", name) if functions and to_user and mode != "none" else None
+        raise ApiError(what, "tool_choice", "invalid_value")
+    must = bool(named) or mode == "required"
+    return Offer(named or functions, must) if functions and to_user and mode != "none" else None
 
 
 def _medium(message: Message, part: ContentPart, at: str) -> Medium | None:
     if part.type not in _PARTS:
         raise unknown_value(part.type, _PARTS, f"{at}.type")
-    value = {"image_url": part.image_url, "input_audio": part.input_audio}.get(part.type, part)
-    if value is None:
-        param = f"{at}.{part.type}"
-        what = f"Missing required parameter: '{param}'."
-        raise ApiError(400, what, param=param, code="missing_required_parameter")
-    if value is part:
+    if part.type in {"text", "refusal"}:
         return None
+    given = part.image_url if part.type == "image_url" else part.input_audio
+    if given is None:
+        raise missing(f"{at}.{part.type}")
     if message.role != "user":
         what = f"{part.type} is only allowed for messages with role 'user', not '{message.role}'."
-        raise ApiError(400, f"Invalid content part: {what}", param=at, code="invalid_value")
-    if part.image_url:
-        return read_image(part.image_url.url, f"{at}.image_url.url", low=part.image_url.detail == "low")
-    assert part.input_audio is not None  # noqa: S101  # a part with neither has returned
-    return read_sound(part.input_audio.data, part.input_audio.format, f"{at}.input_audio.data")
+        raise ApiError(f"Invalid content part: {what}", at, "invalid_value")
+    if isinstance(given, ImageUrl):
+        return read_image(given.url, f"{at}.image_url.url", low=given.detail == "low")
+    return read_sound(given.data, given.format, f"{at}.input_audio.data")

@@ -1,22 +1,22 @@
-"""What an answer says, token by token and as a whole, in the shapes that all kinds of endpoint share."""
+"""What an answer says, as events and as a whole, in the shapes that chat and completions share.
 
-from collections.abc import Iterator
+Tokens are the insides of JSON strings, ready to be put into an event.
+"""
+
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
 
-from loadgen.simulator.answer import Answer, http_chunk
-from loadgen.simulator.text import Corpus
+from loadgen.simulator.answer import Answer
 
 MARK: Final = "\N{SUBSTITUTE}"  # where the token goes in a rendered event
 _ESCAPED_MARK: Final = msgspec.json.encode(MARK)[1:-1]
-DONE: Final = b"data: [DONE]\n\n"
-FINGERPRINT: Final = "fp_loadgen_simulated"
 
 
-def data_event(value: dict[str, Any]) -> bytes:
-    """Render a server-sent event without a name."""
-    return b"data: " + msgspec.json.encode(value) + b"\n\n"
+def http_chunk(data: bytes) -> bytes:
+    """Frame data as one chunk of HTTP/1.1's chunked transfer coding."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def split(event: bytes) -> tuple[bytes, bytes]:
@@ -25,37 +25,52 @@ def split(event: bytes) -> tuple[bytes, bytes]:
     return before, after
 
 
-def framed(around: tuple[bytes, bytes], corpus: Corpus, offset: int, tokens: int) -> Iterator[bytes]:
-    """Yield an event for each token of the corpus from `offset` on."""
-    before, after = around
-    for index in range(tokens):
-        yield http_chunk(before + corpus.escaped(offset, index) + after)
+def text(tokens: Iterable[bytes]) -> str:
+    """Return what tokens say together."""
+    return str(msgspec.json.decode(b'"%b"' % b"".join(tokens)))
 
 
-def escaped(text: str) -> bytes:
-    """Return text as the inside of a JSON string."""
-    return msgspec.json.encode(text)[1:-1]
+def streamed(
+    answer: Answer,
+    kind: str,
+    first: dict[str, Any] | None,
+    spoken: Iterable[tuple[dict[str, Any], list[bytes]]],
+    last: dict[str, Any],
+    *,
+    with_usage: bool,
+) -> Iterator[bytes]:
+    """Yield the beginning of a stream, what each token brings, and the end.
+
+    first: the choice of the first event, which waits for no token. spoken: choices with a MARK, and the
+    tokens that take its place. last: the choice that ends it.
+    """
+    shell = _shell(answer, kind)
+    no_usage = {"usage": None} if with_usage else {}
+
+    def event(choices: list[Any], usage: dict[str, Any]) -> bytes:
+        return b"data: " + msgspec.json.encode(shell | {"choices": choices} | usage) + b"\n\n"
+
+    yield http_chunk(event([first], no_usage)) if first else b""
+    for choice, tokens in spoken:
+        before, after = split(event([choice], no_usage))
+        for token in tokens:
+            yield http_chunk(before + token + after)
+    end = http_chunk(event([last], no_usage))
+    if with_usage:
+        end += http_chunk(event([], {"usage": answer.usage()}))
+    yield end + http_chunk(b"data: [DONE]\n\n")
 
 
-def reasoning(answer: Answer, corpus: Corpus) -> str:
-    """Return the whole reasoning."""
-    return corpus.text(answer.offset, answer.reasoning_tokens)
+def whole(answer: Answer, kind: str, choice: dict[str, Any]) -> bytes:
+    """Return the body of an answer that is not streamed."""
+    return msgspec.json.encode(_shell(answer, kind) | {"choices": [choice], "usage": answer.usage()})
 
 
-def text(answer: Answer, corpus: Corpus) -> str:
-    """Return the whole answer after the reasoning."""
-    first = answer.reasoning_tokens
-    return corpus.text(answer.offset + first, answer.output_tokens - first)
-
-
-def argument_pieces(answer: Answer, corpus: Corpus) -> Iterator[str]:
-    """Yield what each token of the answer's call after the first adds to its arguments."""
-    assert answer.call is not None  # noqa: S101  # only asked where there is one
-    first = answer.offset + answer.reasoning_tokens
-    for index in range(1, answer.output_tokens - answer.reasoning_tokens):
-        yield answer.call.piece(index, corpus.word(first, index))
-
-
-def arguments(answer: Answer, corpus: Corpus) -> str:
-    """Return all arguments of the answer's call."""
-    return "".join(argument_pieces(answer, corpus))
+def _shell(answer: Answer, kind: str) -> dict[str, Any]:
+    return {
+        "id": answer.response_id,
+        "object": kind,
+        "created": answer.created_s,
+        "model": answer.model,
+        "system_fingerprint": "fp_loadgen_simulated",
+    }

@@ -66,9 +66,8 @@ class Corpus:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._texts = random.Random(seed).choices(_VOCABULARY, k=_CORPUS_TOKENS)  # noqa: S311 - no secret
-        escaped = {token: msgspec.json.encode(token)[1:-1] for token in _VOCABULARY}
-        self._escaped = [escaped[token] for token in self._texts]
+        escaped = [msgspec.json.encode(token)[1:-1] for token in _VOCABULARY]
+        self._tokens = random.Random(seed).choices(escaped, k=_CORPUS_TOKENS)  # noqa: S311 - no secret
 
     def plot(
         self, model: str, seed: int | None, content: object, offer: Offer | None, effort_tokens: int = 0
@@ -88,14 +87,10 @@ class Corpus:
             call=call,
         )
 
-    def text(self, offset: int, tokens: int) -> str:
-        """Return an answer as text."""
-        return "".join(self._texts[(offset + i) % _CORPUS_TOKENS] for i in range(tokens))
-
-    def word(self, offset: int, index: int) -> str:
-        """Return token `index` of an answer."""
-        return self._texts[(offset + index) % _CORPUS_TOKENS]
-
-    def escaped(self, offset: int, index: int) -> bytes:
-        """Return token `index` of an answer as the inside of a JSON string."""
-        return self._escaped[(offset + index) % _CORPUS_TOKENS]
+    def tokens(self, offset: int, count: int) -> list[bytes]:
+        """Return so many tokens from `offset` on, each as the inside of a JSON string."""
+        offset %= _CORPUS_TOKENS
+        found = self._tokens[offset : offset + count]
+        while len(found) < count:  # on from its beginning
+            found += self._tokens[: count - len(found)]
+        return found

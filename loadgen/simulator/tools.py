@@ -1,6 +1,7 @@
 """Tool calls of the simulated model: which tool, with which arguments, token by token."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,29 +27,26 @@ class Call:
     key: str
     tokens: int
 
-    def piece(self, index: int, word: str) -> str:
-        """Return what token `index` (from 1 on) adds to the arguments; `word` is the corpus' token there."""
-        if index == 1:
-            return f'{{{_json(self.key)}:"'
-        return '"}' if index == self.tokens - 1 else _json(word)[1:-1]
+    def arguments(self, words: Sequence[bytes]) -> list[bytes]:
+        """Return what each token adds to the arguments: the first nothing. words: of the corpus, there."""
+        key = msgspec.json.encode(self.key).decode()
+        pieces = ["", f'{{{key}:"', *(word.decode() for word in words[2:])][: len(words)]
+        if len(words) == self.tokens:
+            pieces[-1] = '"}'
+        return [msgspec.json.encode(piece)[1:-1] for piece in pieces]  # JSON in a JSON string
 
-    def opening(self, *, arguments: str = "") -> dict[str, Any]:
-        """Return the call as OpenAI's first piece of it has it, and with all arguments as its messages do."""
-        return {
-            "id": self.id,
-            "type": "function",
-            "function": {"name": self.name, "arguments": arguments},
-        }
+    def opening(self, *, arguments: str) -> dict[str, Any]:
+        """Return the call as OpenAI's messages have it."""
+        function = {"name": self.name, "arguments": arguments}
+        return {"id": self.id, "type": "function", "function": function}
 
 
 def decide_call(offer: Offer, draw: random.Random) -> Call | None:
     """Decide whether the answer is a call: where it has to be one always, else every other time."""
-    functions = offer.functions
-    share, pick = draw.random(), draw.randrange(len(functions))
+    share, function = draw.random(), draw.choice(offer.functions)
     length = draw.randint(FEWEST_TOKENS, MOST_TOKENS)
-    if share >= SHARE_OF_CALLS and not offer.must and offer.name is None:
+    if share >= SHARE_OF_CALLS and not offer.must:
         return None
-    function = next((f for f in functions if f.name == offer.name), functions[pick])
     identity = f"call_{draw.getrandbits(64):016x}"
     return Call(identity, function.name, _text_key(function.parameters), length)
 
@@ -60,7 +58,3 @@ def _text_key(schema: dict[str, Any] | None) -> str:
         if isinstance(kind, dict) and kind.get("type") == "string":
             return str(name)
     return "input"
-
-
-def _json(text: str) -> str:
-    return msgspec.json.encode(text).decode()

@@ -45,7 +45,7 @@ class TruthLog:
             "prompt_tokens": answer.prompt_tokens,
             "cached_tokens": answer.cached_tokens,
             "output_tokens": sent,
-            "reasoning_tokens": min(answer.reasoning_tokens, sent),
+            "reasoning_tokens": min(len(answer.thoughts), sent),
             "finish_reason": answer.finish_reason,
         }
         os.write(self._file, msgspec.json.encode(line) + b"\n")

@@ -9,6 +9,7 @@ import pytest
 from loadgen.simulator.api import ApiError
 from loadgen.simulator.chat import read_chat
 from loadgen.simulator.messages import CHARS_PER_TOKEN, ContentPart, Message, compose
+from loadgen.simulator.speech import text
 from loadgen.simulator.text import (
     _VOCABULARY,
     LONGEST_TOKENS,
@@ -61,8 +62,10 @@ def test_free_lengths_follow_the_law() -> None:
 @pytest.mark.parametrize("offset", [0, 5, (1 << 15) - 3], ids=["start", "middle", "around-the-end"])
 def test_events_and_whole_text_are_the_same(offset: int) -> None:
     corpus = Corpus(4)
-    tokens = [json.loads(b'"' + corpus.escaped(offset, i) + b'"') for i in range(50)]
-    assert "".join(tokens) == corpus.text(offset, 50)
+    tokens = corpus.tokens(offset, 50)
+    assert "".join(json.loads(b'"' + token + b'"') for token in tokens) == text(tokens)
+    assert tokens == [token for i in range(50) for token in corpus.tokens(offset + i, 1)]
+    assert corpus.tokens(offset, 70_000)[1 << 16 :][:50] == tokens  # longer than the corpus
 
 
 def test_every_token_has_text() -> None:
