@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import Any, Final
 
-from loadgen.simulator.tools import Call
+from loadgen.simulator.text import Call
 
 # A client that lets this much pile up has stopped reading; it is dropped, so that it costs no memory.
 MOST_UNREAD_BYTES: Final = 1 << 20

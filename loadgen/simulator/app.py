@@ -23,12 +23,11 @@ from loadgen.simulator.api import ApiError
 from loadgen.simulator.ask import Ask
 from loadgen.simulator.chat import read_chat
 from loadgen.simulator.completions import read_completions
-from loadgen.simulator.driver import EngineDriver
+from loadgen.simulator.driver import EngineDriver, Receiver
 from loadgen.simulator.embeddings import read_embeddings
 from loadgen.simulator.images import read_images
 from loadgen.simulator.responses import read_responses
-from loadgen.simulator.text import Corpus, Plot, prompt_blocks
-from loadgen.simulator.tools import FEWEST_TOKENS, Call
+from loadgen.simulator.text import FEWEST_CALL_TOKENS, Call, Corpus, Plot, prompt_blocks
 from loadgen.simulator.truth import TruthLog
 from loadgen.units import NS_PER_S
 
@@ -211,7 +210,7 @@ class Simulator:
             return response
         stream = StreamedAnswer(answer, pieces, transport)
         stream.begin()
-        await _through_engine(driver, stream, answer)
+        await _through_engine(driver, stream)
         with contextlib.suppress(ConnectionResetError):  # who has read [DONE] may leave before the last chunk
             await response.write_eof()
         return response
@@ -219,7 +218,7 @@ class Simulator:
     async def _whole(
         self, request: web.Request, driver: EngineDriver, answer: Answer, ask: Ask
     ) -> web.StreamResponse:
-        await _through_engine(driver, WholeAnswer(answer), answer)
+        await _through_engine(driver, WholeAnswer(answer))
         response = _json(ask.whole(answer))
         answer.events_ns.append(time.monotonic_ns())
         await response.prepare(request)
@@ -237,20 +236,19 @@ def _length(ask: Ask, plot: Plot, room: int) -> tuple[int, str, Call | None]:
     if plot.call is None:
         capped = ask.cap is not None or ask.ignore_eos or wanted > room
         return (most, "length", None) if capped else (wanted, "stop", None)
-    fewest = plot.reasoning_tokens + FEWEST_TOKENS
+    fewest = plot.reasoning_tokens + FEWEST_CALL_TOKENS
     if ask.ignore_eos:
         wanted = max(most, fewest)
     call = dataclasses.replace(plot.call, tokens=wanted - plot.reasoning_tokens)
     return min(wanted, most), "length" if wanted > most else "tool_calls", call
 
 
-async def _through_engine(
-    driver: EngineDriver, receiver: StreamedAnswer | WholeAnswer, answer: Answer
-) -> None:
+async def _through_engine(driver: EngineDriver, receiver: Receiver) -> None:
     """Let a request pass through overhead, queue and batch; cancelled, it leaves the engine."""
+    answer = receiver.answer
     queued_ns = answer.received_ns + driver.engine.draw_overhead_ns()
     await asyncio.sleep((queued_ns - time.monotonic_ns()) / NS_PER_S)
-    numbers = [driver.submit(receiver, *work, queued_ns, answer.blocks) for work in answer.work]
+    numbers = [driver.submit(receiver, *work, queued_ns) for work in answer.work]
     try:
         await answer.done
     finally:

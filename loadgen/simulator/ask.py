@@ -3,10 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from loadgen.simulator.answer import Answer
-from loadgen.simulator.api import ApiError
 from loadgen.simulator.messages import Offer
 
 
@@ -44,26 +41,3 @@ class Ask:
     effort_name: str = "reasoning_effort"
     needs: dict[str, str] = field(default_factory=dict)
     work: Sequence[tuple[int, int]] = ()
-
-
-class StreamOptions(msgspec.Struct, frozen=True):
-    """Options of a streamed answer."""
-
-    include_usage: bool = False
-
-
-def usage_wanted(options: StreamOptions | None, *, stream: bool | None) -> bool:
-    """Return whether a stream ends with its usage.
-
-    Raises:
-        ApiError: 400; options of a stream where none is asked for.
-    """
-    if options and not stream:
-        what = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
-        raise ApiError(what, "stream_options")
-    return options is not None and options.include_usage
-
-
-def format_need(kind: str | None, name: str) -> dict[str, str]:
-    """Return what a format of the answer, of this type and in the field of that name, asks of the model."""
-    return {"structured_output": name} if kind in {"json_schema", "json_object"} else {}

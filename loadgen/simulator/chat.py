@@ -9,8 +9,9 @@ import msgspec
 from loadgen.simulator import speech
 from loadgen.simulator.answer import Answer
 from loadgen.simulator.api import ApiError, MinTokens, NonEmpty, TokenCap, decode, missing
-from loadgen.simulator.ask import Ask, StreamOptions, format_need, usage_wanted
-from loadgen.simulator.messages import Function, Message, Messages, compose, make_offer
+from loadgen.simulator.ask import Ask
+from loadgen.simulator.messages import Function, Message, Messages, compose, format_need, make_offer
+from loadgen.simulator.speech import StreamOptions, usage_wanted
 
 _END: Final = Message(role="user", content="")
 
@@ -57,11 +58,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 
 def read_chat(body: bytes) -> Ask:
-    """Read the body of a chat completions request.
-
-    Raises:
-        ApiError: 400, with the field in `param` where one is to blame.
-    """
+    """Read the body of a chat completions request; an ApiError names the field that is to blame."""
     request = decode(body, ChatRequest)
     _check(request.messages)
     choice = request.tool_choice

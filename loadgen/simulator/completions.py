@@ -9,8 +9,9 @@ import msgspec
 from loadgen.simulator import speech
 from loadgen.simulator.answer import Answer
 from loadgen.simulator.api import MinTokens, NonEmpty, TokenCap, decode
-from loadgen.simulator.ask import Ask, StreamOptions, usage_wanted
+from loadgen.simulator.ask import Ask
 from loadgen.simulator.messages import count
+from loadgen.simulator.speech import StreamOptions, usage_wanted
 
 DEFAULT_CAP: Final = 16  # of OpenAI and vLLM, where a request names none
 
@@ -31,11 +32,7 @@ class CompletionsRequest(msgspec.Struct, frozen=True):
 
 
 def read_completions(body: bytes) -> Ask:
-    """Read the body of a completions request.
-
-    Raises:
-        ApiError: 400, with the field in `param` where one is to blame.
-    """
+    """Read the body of a completions request; an ApiError names the field that is to blame."""
     request = decode(body, CompletionsRequest)
     prompt = request.prompt if isinstance(request.prompt, str) else request.prompt[0]
     suffix = request.suffix or ""

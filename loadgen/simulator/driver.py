@@ -1,7 +1,6 @@
 """Makes one engine run in real time: waits for the end of each step, then hands out its tokens."""
 
 import asyncio
-from collections.abc import Sequence
 from time import monotonic_ns
 
 from loadgen.engine.machine import Engine, Step
@@ -25,21 +24,11 @@ class EngineDriver:
         self._work = asyncio.Event()
         self._due_ns = 0
 
-    def submit(
-        self,
-        receiver: Receiver,
-        prompt_tokens: int,
-        output_tokens: int,
-        at_ns: int,
-        blocks: Sequence[int] = (),
-    ) -> int:
-        """Queue a request that reached the queue at `at_ns` (monotonic); return its number.
-
-        blocks: of its prompt, as `Engine.submit` takes them.
-        """
+    def submit(self, receiver: Receiver, prompt_tokens: int, output_tokens: int, at_ns: int) -> int:
+        """Queue a sequence that reached the queue at `at_ns` (monotonic); return its number."""
         request_id = self._next_id
         self._next_id += 1
-        self.engine.submit(request_id, prompt_tokens, output_tokens, blocks)
+        self.engine.submit(request_id, prompt_tokens, output_tokens, receiver.answer.blocks)
         self._receivers[request_id] = receiver
         if self._idle:
             self._idle = False

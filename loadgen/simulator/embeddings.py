@@ -28,11 +28,7 @@ class EmbeddingsRequest(msgspec.Struct, frozen=True):
 
 
 def read_embeddings(body: bytes) -> Ask:
-    """Read the body of an embeddings request.
-
-    Raises:
-        ApiError: 400, with the field in `param` where one is to blame.
-    """
+    """Read the body of an embeddings request; an ApiError names the field that is to blame."""
     request = decode(body, EmbeddingsRequest)
     # a list of numbers is one text, as its tokens
     one = isinstance(request.input, str) or all(isinstance(part, int) for part in request.input)

@@ -35,11 +35,7 @@ class ImagesRequest(msgspec.Struct, frozen=True):
 
 
 def read_images(body: bytes) -> Ask:
-    """Read the body of an images request.
-
-    Raises:
-        ApiError: 400, with the field in `param` where one is to blame.
-    """
+    """Read the body of an images request; an ApiError names the field that is to blame."""
     request = decode(body, ImagesRequest)
     if request.response_format is not None:  # of the DALL-E models; gpt-image models know b64_json only
         raise ApiError("Unknown parameter: 'response_format'.", "response_format", "unknown_parameter")

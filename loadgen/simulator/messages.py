@@ -129,6 +129,11 @@ def compose(messages: Sequence[Message], tools: str, place: str, instructions: s
     return Said("".join(texts), count(chars) + media_tokens, needs)
 
 
+def format_need(kind: str | None, name: str) -> dict[str, str]:
+    """Return what a format of the answer, of this type and in the field of that name, asks of the model."""
+    return {"structured_output": name} if kind in {"json_schema", "json_object"} else {}
+
+
 def make_offer(
     functions: Sequence[Function], mode: str | None, name: str | None, *, to_user: bool
 ) -> Offer | None:

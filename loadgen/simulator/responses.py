@@ -7,20 +7,10 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from loadgen.simulator import messages
 from loadgen.simulator.answer import Answer
 from loadgen.simulator.api import ApiError, MinTokens, NonEmpty, TokenCap, decode, missing, unknown_value
-from loadgen.simulator.ask import Ask, format_need
-from loadgen.simulator.messages import (
-    CalledFunction,
-    ContentPart,
-    Function,
-    ImageUrl,
-    Message,
-    Sound,
-    ToolCall,
-    compose,
-    make_offer,
-)
+from loadgen.simulator.ask import Ask
 from loadgen.simulator.speech import MARK, http_chunk, split, text
 
 # Types of parts, and what chat completions call them.
@@ -39,7 +29,7 @@ class _Part(msgspec.Struct, frozen=True):
     refusal: str = ""
     image_url: str | None = None
     detail: Literal["auto", "low", "high", "original"] | None = None
-    input_audio: Sound | None = None
+    input_audio: messages.Sound | None = None
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -91,33 +81,31 @@ class ResponsesRequest(msgspec.Struct, frozen=True):
 
 
 def read_responses(body: bytes) -> Ask:
-    """Read the body of a responses request.
-
-    Raises:
-        ApiError: 400, with the field in `param` where one is to blame.
-    """
+    """Read the body of a responses request; an ApiError names the field that is to blame."""
     request = decode(body, ResponsesRequest)
     if request.previous_response_id is not None:
         what = f"Previous response with id '{request.previous_response_id}' not found."
         raise ApiError(what, "previous_response_id", "previous_response_not_found")
     items = [_Item(role="user", content=request.input)] if isinstance(request.input, str) else request.input
-    messages = [_message(item, f"input[{i}]") for i, item in enumerate(items)]
+    said = [_message(item, f"input[{i}]") for i, item in enumerate(items)]
     _check_calls(items)
     choice = request.tool_choice
     mode, name = (None, choice.name) if isinstance(choice, _Tool) else (choice, None)
-    functions = [Function(tool.name, tool.description, tool.parameters) for tool in request.tools or ()]
-    offer = make_offer(functions, mode, name, to_user=messages[-1].role == "user")
+    functions = [
+        messages.Function(tool.name, tool.description, tool.parameters) for tool in request.tools or ()
+    ]
+    offer = messages.make_offer(functions, mode, name, to_user=said[-1].role == "user")
     tools = msgspec.json.encode(request.tools).decode() if request.tools else ""
-    said = compose(messages, tools, "input", request.instructions or "")
+    prompt = messages.compose(said, tools, "input", request.instructions or "")
     shell = _shell(request)
     return Ask(
         model=request.model,
         endpoint="v1/responses",
         id_prefix="resp_",
         place="input",
-        content=(request.instructions, messages),
-        prompt=said.text,
-        prompt_tokens=said.tokens,
+        content=(request.instructions, said),
+        prompt=prompt.text,
+        prompt_tokens=prompt.tokens,
         streamed=partial(_streamed, shell),
         whole=lambda answer: msgspec.json.encode(_ended(shell, answer)),
         stream=bool(request.stream),
@@ -129,35 +117,37 @@ def read_responses(body: bytes) -> Ask:
         offer=offer,
         effort=shell["reasoning"]["effort"],
         effort_name="reasoning.effort",
-        needs=said.needs | format_need(shell["text"]["format"]["type"], "text.format"),
+        needs=prompt.needs | messages.format_need(shell["text"]["format"]["type"], "text.format"),
     )
 
 
-def _message(item: _Item, at: str) -> Message:
+def _message(item: _Item, at: str) -> messages.Message:
     """Return an item as the message of chat completions that it amounts to."""
     if item.type == "function_call":
-        call = ToolCall(item.call_id, CalledFunction(item.name, item.arguments))
-        return Message(role="assistant", tool_calls=[call])
+        call = messages.ToolCall(item.call_id, messages.CalledFunction(item.name, item.arguments))
+        return messages.Message(role="assistant", tool_calls=[call])
     if item.type == "function_call_output":
-        return Message(role="tool", content=_content(item.output, at), tool_call_id=item.call_id)
+        return messages.Message(role="tool", content=_content(item.output, at), tool_call_id=item.call_id)
     if item.type == "reasoning":  # not read again
-        return Message(role="assistant", content="")
+        return messages.Message(role="assistant", content="")
     if item.role is None:
         raise missing(f"{at}.role")
     if item.content is None:
         raise missing(f"{at}.content")
-    return Message(role=item.role, content=_content(item.content, at))
+    return messages.Message(role=item.role, content=_content(item.content, at))
 
 
-def _content(content: str | list[_Part], at: str) -> str | list[ContentPart]:
+def _content(content: str | list[_Part], at: str) -> str | list[messages.ContentPart]:
     if isinstance(content, str):
         return content
     parts = []
     for j, part in enumerate(content):
         if part.type not in _PARTS:
             raise unknown_value(part.type, _PARTS, f"{at}.content[{j}].type")
-        image = ImageUrl(part.image_url, part.detail) if part.image_url is not None else None
-        parts.append(ContentPart(_PARTS[part.type], part.text, part.refusal, image, part.input_audio))
+        image = messages.ImageUrl(part.image_url, part.detail) if part.image_url is not None else None
+        parts.append(
+            messages.ContentPart(_PARTS[part.type], part.text, part.refusal, image, part.input_audio)
+        )
     return parts
 
 

@@ -9,9 +9,28 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.simulator.answer import Answer
+from loadgen.simulator.api import ApiError
 
 MARK: Final = "\N{SUBSTITUTE}"  # where the token goes in a rendered event
 _ESCAPED_MARK: Final = msgspec.json.encode(MARK)[1:-1]
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    """Options of a streamed answer."""
+
+    include_usage: bool = False
+
+
+def usage_wanted(options: StreamOptions | None, *, stream: bool | None) -> bool:
+    """Return whether a stream ends with its usage.
+
+    Raises:
+        ApiError: 400; options of a stream where none is asked for.
+    """
+    if options and not stream:
+        what = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        raise ApiError(what, "stream_options")
+    return options is not None and options.include_usage
 
 
 def http_chunk(data: bytes) -> bytes:

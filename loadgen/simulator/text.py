@@ -6,20 +6,24 @@ The same seed, model, messages and `seed` field give the same answer, in any ord
 import hashlib
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from loadgen.engine.cache import BLOCK_TOKENS
 from loadgen.simulator.messages import CHARS_PER_TOKEN, Offer
-from loadgen.simulator.tools import Call, decide_call
 
 # Answers without a cap: log-normal, this median and sigma, within 1 .. LONGEST_TOKENS.
 MEDIAN_TOKENS: Final = 180
 SIGMA: Final = 0.7
 LONGEST_TOKENS: Final = 4096
 REASONING_SIGMA: Final = 0.4  # of the log-normal factor on what a profile says of reasoning
+
+SHARE_OF_CALLS: Final = 0.5  # of user messages that a model free to choose answers with a call
+FEWEST_CALL_TOKENS: Final = 3  # the name, the beginning and the end of the arguments
+MOST_CALL_TOKENS: Final = 15
 
 _CORPUS_TOKENS: Final = 1 << 15
 _WORDS: Final = (
@@ -33,6 +37,33 @@ _CODE: Final = (
     '|.items| len|(x|, y|(n| import| from| class| async| await| result| count| index| 0| 1| 2| 10|_ns|"|\\'
 )
 _VOCABULARY: Final = tuple(f"{_WORDS}|{_CODE}".split("|"))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of one tool. Its arguments are an object with one key, whose value is words of the corpus.
+
+    tokens: how many it takes when nothing cuts it off: the first is the name, the second the beginning of
+    the arguments, the last their end, those between are words.
+    """
+
+    id: str
+    name: str
+    key: str
+    tokens: int
+
+    def arguments(self, words: Sequence[bytes]) -> list[bytes]:
+        """Return what each token adds to the arguments: the first nothing. words: of the corpus, there."""
+        key = msgspec.json.encode(self.key).decode()
+        pieces = ["", f'{{{key}:"', *(word.decode() for word in words[2:])][: len(words)]
+        if len(words) == self.tokens:
+            pieces[-1] = '"}'
+        return [msgspec.json.encode(piece)[1:-1] for piece in pieces]  # JSON in a JSON string
+
+    def opening(self, *, arguments: str) -> dict[str, Any]:
+        """Return the call as OpenAI's messages have it."""
+        function = {"name": self.name, "arguments": arguments}
+        return {"id": self.id, "type": "function", "function": function}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +109,7 @@ class Corpus:
         draw = random.Random(digest.digest())  # noqa: S311 - no secret
         free = round(draw.lognormvariate(math.log(MEDIAN_TOKENS), SIGMA))
         offset = draw.randrange(_CORPUS_TOKENS)
-        call = decide_call(offer, draw) if offer else None
+        call = _decide_call(offer, draw) if offer else None
         reasoning = draw.lognormvariate(0, REASONING_SIGMA) * effort_tokens
         return Plot(
             offset=offset,
@@ -94,3 +125,22 @@ class Corpus:
         while len(found) < count:  # on from its beginning
             found += self._tokens[: count - len(found)]
         return found
+
+
+def _decide_call(offer: Offer, draw: random.Random) -> Call | None:
+    """Decide whether the answer is a call: where it has to be one always, else every other time."""
+    share, function = draw.random(), draw.choice(offer.functions)
+    length = draw.randint(FEWEST_CALL_TOKENS, MOST_CALL_TOKENS)
+    if share >= SHARE_OF_CALLS and not offer.must:
+        return None
+    identity = f"call_{draw.getrandbits(64):016x}"
+    return Call(identity, function.name, _text_key(function.parameters), length)
+
+
+def _text_key(schema: dict[str, Any] | None) -> str:
+    """Return the first property of a JSON Schema that takes a text; `input` where none says that it does."""
+    properties = (schema or {}).get("properties")
+    for name, kind in properties.items() if isinstance(properties, dict) else ():
+        if isinstance(kind, dict) and kind.get("type") == "string":
+            return str(name)
+    return "input"
