@@ -1,15 +1,54 @@
-"""One answer on its way to the client: an event stream, or a whole message at the end."""
+"""A request, whichever kind it came as, and its answer: an event stream, or a whole message at the end."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import Any, Final
 
+from loadgen.simulator.api import StreamOptions
+from loadgen.simulator.messages import Offer
 from loadgen.simulator.text import Call
 
 # A client that lets this much pile up has stopped reading; it is dropped, so that it costs no memory.
 MOST_UNREAD_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request.
+
+    endpoint: its path, without the first slash. place: the field that holds the prompt, to blame where that
+    is too long. content: what the answer depends on besides model and seeds. prompt: as the prefix cache
+    sees it; empty where none is used. cap: the most tokens of the answer (None: it ends by itself);
+    cap_name: its field. min_tokens, ignore_eos: of vLLM and SGLang; the answer has at least so many tokens,
+    or never ends itself. offer: functions to call now. effort: of reasoning; effort_name: its field.
+    needs: what it asks a model to be capable of, and the field that does. work: prompt and output tokens of
+    each sequence, where both are fixed. streamed: yields the beginning of a stream, what each token brings,
+    the end; None: it can't be streamed. whole: makes the body.
+    """
+
+    model: str
+    endpoint: str
+    id_prefix: str
+    place: str
+    content: object
+    prompt_tokens: int
+    whole: "Callable[[Answer], bytes]"
+    streamed: "Callable[[Answer], Iterator[bytes]] | None" = None
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    prompt: str = ""
+    seed: int | None = None
+    cap: int | None = None
+    cap_name: str = "max_tokens"
+    min_tokens: int = 0
+    ignore_eos: bool = False
+    offer: Offer | None = None
+    effort: str | None = None
+    effort_name: str = "reasoning_effort"
+    needs: dict[str, str] = field(default_factory=dict)
+    work: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -24,11 +63,10 @@ class Answer:
     simulator's.
     """
 
+    ask: Ask
     response_id: str
-    model: str
     created_s: int
     received_ns: int
-    prompt_tokens: int
     output_tokens: int
     ends_with: str
     seed: int
@@ -46,9 +84,9 @@ class Answer:
     def usage(self) -> dict[str, Any]:
         """Return the usage object of chat completions and completions."""
         return {
-            "prompt_tokens": self.prompt_tokens,
+            "prompt_tokens": self.ask.prompt_tokens,
             "completion_tokens": self.output_tokens,
-            "total_tokens": self.prompt_tokens + self.output_tokens,
+            "total_tokens": self.ask.prompt_tokens + self.output_tokens,
             "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
             "completion_tokens_details": {"reasoning_tokens": len(self.thoughts)},
         }
@@ -60,6 +98,7 @@ class Answer:
             self.done.set_result(None)
 
 
+@dataclass(slots=True, eq=False)
 class StreamedAnswer:
     """An answer sent as server-sent events, one token an event, straight into the transport.
 
@@ -67,32 +106,31 @@ class StreamedAnswer:
     of what `pieces` yields: the beginning, what each token brings, the end.
     """
 
-    def __init__(self, answer: Answer, pieces: Iterator[bytes], transport: asyncio.Transport) -> None:
-        self.answer = answer
-        self._pieces = pieces
-        self._transport = transport
+    answer: Answer
+    pieces: Iterator[bytes]
+    transport: asyncio.Transport
 
     def begin(self) -> None:
         """Send the beginning. It comes at once, as from servers that open the stream before prefill."""
         # With a mark of 0 uvloop hands every write to the kernel at once, not at the end of its turn:
         # the instants in the log are those of the system calls.
-        self._transport.set_write_buffer_limits(high=0)
-        if beginning := next(self._pieces):
-            self._transport.write(beginning)
+        self.transport.set_write_buffer_limits(high=0)
+        if beginning := next(self.pieces):
+            self.transport.write(beginning)
 
     def deliver(self, *, finished: bool) -> None:
         """Write the next token; with the last one everything that ends the stream."""
-        if self._transport.is_closing():
+        if self.transport.is_closing():
             return
-        data = next(self._pieces)
+        data = next(self.pieces)
         if finished:
-            data += next(self._pieces)
+            data += next(self.pieces)
         self.answer.events_ns.append(monotonic_ns())
-        self._transport.write(data)
+        self.transport.write(data)
         if finished:
             self.answer.end()
-        elif self._transport.get_write_buffer_size() > MOST_UNREAD_BYTES:
-            self._transport.abort()
+        elif self.transport.get_write_buffer_size() > MOST_UNREAD_BYTES:
+            self.transport.abort()
 
 
 class WholeAnswer:

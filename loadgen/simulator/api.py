@@ -19,6 +19,12 @@ MinTokens = Annotated[int, msgspec.Meta(ge=0)] | None
 Request = TypeVar("Request")
 
 
+class StreamOptions(msgspec.Struct, frozen=True):
+    """Options of a streamed answer."""
+
+    include_usage: bool = False
+
+
 class ApiError(Exception):
     """An answer of OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`."""
 

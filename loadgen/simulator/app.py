@@ -18,9 +18,8 @@ from aiohttp import web
 from loadgen.catalog.profiles import Profile, model_names, profile
 from loadgen.engine.machine import Engine
 from loadgen.simulator import refusals
-from loadgen.simulator.answer import Answer, StreamedAnswer, WholeAnswer
+from loadgen.simulator.answer import Answer, Ask, StreamedAnswer, WholeAnswer
 from loadgen.simulator.api import ApiError
-from loadgen.simulator.ask import Ask
 from loadgen.simulator.chat import read_chat
 from loadgen.simulator.completions import read_completions
 from loadgen.simulator.driver import EngineDriver, Receiver
@@ -154,21 +153,15 @@ class Simulator:
         refusals.check(ask, known)
         effort_tokens = known.reasoning[ask.effort] if ask.effort is not None else 0
         plot = self._corpus.plot(ask.model, ask.seed, ask.content, ask.offer, effort_tokens)
-        tokens, ends_with, call = sum(output for _, output in ask.work), "stop", None
-        thoughts: list[bytes] = []
-        said: list[bytes] = []
-        if not ask.work:
-            room = known.engine.max_context_tokens - ask.prompt_tokens
-            tokens, ends_with, call = _length(ask, plot, room)
-            thoughts = self._corpus.tokens(plot.offset, min(plot.reasoning_tokens, tokens))
-            said = self._corpus.tokens(plot.offset + len(thoughts), tokens - len(thoughts))
+        tokens, ends_with, call = _length(ask, plot, known.engine.max_context_tokens - ask.prompt_tokens)
+        thoughts = self._corpus.tokens(plot.offset, min(plot.reasoning_tokens, tokens))
+        said = self._corpus.tokens(plot.offset + len(thoughts), tokens - len(thoughts))
         cached = known.engine.prefix_cache_tokens and ask.prompt
         return Answer(
+            ask=ask,
             response_id=f"{ask.id_prefix}{self._mark}{next(self._ids):08x}",
-            model=ask.model,
             created_s=int(time.time()),
             received_ns=received_ns,
-            prompt_tokens=ask.prompt_tokens,
             output_tokens=tokens,
             ends_with=ends_with,
             seed=self._seed,
@@ -192,38 +185,11 @@ class Simulator:
         driver = self._driver(ask.model, request.query.get("engine", ""))
         try:
             if ask.stream and ask.streamed:
-                pieces = ask.streamed(answer)
-                return await self._stream(request, driver, answer, pieces)
-            return await self._whole(request, driver, answer, ask)
+                return await _stream(request, driver, answer, ask.streamed(answer))
+            return await _whole(request, driver, answer)
         finally:
             if self._log:
                 self._log.write(answer)
-
-    async def _stream(
-        self, request: web.Request, driver: EngineDriver, answer: Answer, pieces: Iterator[bytes]
-    ) -> web.StreamResponse:
-        response = web.StreamResponse(headers=_STREAM_HEADERS)
-        response.enable_chunked_encoding()
-        await response.prepare(request)
-        transport = request.transport
-        if transport is None:  # the client has left
-            return response
-        stream = StreamedAnswer(answer, pieces, transport)
-        stream.begin()
-        await _through_engine(driver, stream)
-        with contextlib.suppress(ConnectionResetError):  # who has read [DONE] may leave before the last chunk
-            await response.write_eof()
-        return response
-
-    async def _whole(
-        self, request: web.Request, driver: EngineDriver, answer: Answer, ask: Ask
-    ) -> web.StreamResponse:
-        await _through_engine(driver, WholeAnswer(answer))
-        response = _json(ask.whole(answer))
-        answer.events_ns.append(time.monotonic_ns())
-        await response.prepare(request)
-        await response.write_eof()
-        return response
 
 
 def _length(ask: Ask, plot: Plot, room: int) -> tuple[int, str, Call | None]:
@@ -231,6 +197,8 @@ def _length(ask: Ask, plot: Plot, room: int) -> tuple[int, str, Call | None]:
 
     room: what the prompt leaves of the context window. A text with a cap takes all of it.
     """
+    if ask.work:
+        return sum(output for _, output in ask.work), "stop", None
     most = ask.cap or room
     wanted = max(plot.reasoning_tokens + plot.free_tokens, ask.min_tokens)
     if plot.call is None:
@@ -241,6 +209,32 @@ def _length(ask: Ask, plot: Plot, room: int) -> tuple[int, str, Call | None]:
         wanted = max(most, fewest)
     call = dataclasses.replace(plot.call, tokens=wanted - plot.reasoning_tokens)
     return min(wanted, most), "length" if wanted > most else "tool_calls", call
+
+
+async def _stream(
+    request: web.Request, driver: EngineDriver, answer: Answer, pieces: Iterator[bytes]
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers=_STREAM_HEADERS)
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    transport = request.transport
+    if transport is None:  # the client has left
+        return response
+    stream = StreamedAnswer(answer, pieces, transport)
+    stream.begin()
+    await _through_engine(driver, stream)
+    with contextlib.suppress(ConnectionResetError):  # who has read [DONE] may leave before the last chunk
+        await response.write_eof()
+    return response
+
+
+async def _whole(request: web.Request, driver: EngineDriver, answer: Answer) -> web.StreamResponse:
+    await _through_engine(driver, WholeAnswer(answer))
+    response = _json(answer.ask.whole(answer))
+    answer.events_ns.append(time.monotonic_ns())
+    await response.prepare(request)
+    await response.write_eof()
+    return response
 
 
 async def _through_engine(driver: EngineDriver, receiver: Receiver) -> None:

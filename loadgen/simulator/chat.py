@@ -1,17 +1,14 @@
 """Chat completions: the request, the stream of chunks, the whole answer."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
 
 from loadgen.simulator import speech
-from loadgen.simulator.answer import Answer
-from loadgen.simulator.api import ApiError, MinTokens, NonEmpty, TokenCap, decode, missing
-from loadgen.simulator.ask import Ask
+from loadgen.simulator.answer import Answer, Ask
+from loadgen.simulator.api import ApiError, MinTokens, NonEmpty, StreamOptions, TokenCap, decode, missing
 from loadgen.simulator.messages import Function, Message, Messages, compose, format_need, make_offer
-from loadgen.simulator.speech import StreamOptions, usage_wanted
 
 _END: Final = Message(role="user", content="")
 
@@ -68,7 +65,6 @@ def read_chat(body: bytes) -> Ask:
     if request.max_tokens and request.max_completion_tokens:
         what = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
         raise ApiError(what, "max_tokens", "invalid_parameter_combination")
-    with_usage = usage_wanted(request.stream_options, stream=request.stream)
     tools = msgspec.json.encode(request.tools).decode() if request.tools else ""
     said = compose(request.messages, tools, "messages")
     kind = request.response_format.type if request.response_format else None
@@ -80,9 +76,10 @@ def read_chat(body: bytes) -> Ask:
         content=request.messages,
         prompt=said.text,
         prompt_tokens=said.tokens,
-        streamed=partial(_streamed, with_usage=with_usage),
+        streamed=_streamed,
         whole=_whole,
         stream=bool(request.stream),
+        stream_options=request.stream_options,
         seed=request.seed,
         cap=request.max_completion_tokens or request.max_tokens,
         cap_name="max_completion_tokens" if request.max_completion_tokens else "max_tokens",
@@ -113,7 +110,7 @@ def _check(messages: Sequence[Message]) -> None:
         waiting = [call.id for call in message.tool_calls or ()]
 
 
-def _streamed(answer: Answer, *, with_usage: bool) -> Iterator[bytes]:
+def _streamed(answer: Answer) -> Iterator[bytes]:
     def choice(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
 
@@ -127,8 +124,7 @@ def _streamed(answer: Answer, *, with_usage: bool) -> Iterator[bytes]:
         spoken.append((choice({"tool_calls": [opening]}), answer.said[:1]))
         spoken.append((choice({"tool_calls": [more]}), answer.said[1:]))
     last = choice({}, answer.ends_with)
-    kind = "chat.completion.chunk"
-    return speech.streamed(answer, kind, choice(role), spoken, last, with_usage=with_usage)
+    return speech.streamed(answer, "chat.completion.chunk", choice(role), spoken, last)
 
 
 def _whole(answer: Answer) -> bytes:

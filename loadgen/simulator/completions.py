@@ -1,17 +1,14 @@
 """Completions: the text after a prompt, or between that and a `suffix` (fill-in-the-middle)."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from loadgen.simulator import speech
-from loadgen.simulator.answer import Answer
-from loadgen.simulator.api import MinTokens, NonEmpty, TokenCap, decode
-from loadgen.simulator.ask import Ask
+from loadgen.simulator.answer import Answer, Ask
+from loadgen.simulator.api import MinTokens, NonEmpty, StreamOptions, TokenCap, decode
 from loadgen.simulator.messages import count
-from loadgen.simulator.speech import StreamOptions, usage_wanted
 
 DEFAULT_CAP: Final = 16  # of OpenAI and vLLM, where a request names none
 
@@ -36,7 +33,6 @@ def read_completions(body: bytes) -> Ask:
     request = decode(body, CompletionsRequest)
     prompt = request.prompt if isinstance(request.prompt, str) else request.prompt[0]
     suffix = request.suffix or ""
-    with_usage = usage_wanted(request.stream_options, stream=request.stream)
     return Ask(
         model=request.model,
         endpoint="v1/completions",
@@ -45,9 +41,10 @@ def read_completions(body: bytes) -> Ask:
         content=(prompt, suffix),
         prompt=f"\x1e{prompt}\x1e{suffix}",
         prompt_tokens=count(len(prompt) + len(suffix)),
-        streamed=partial(_streamed, with_usage=with_usage),
+        streamed=_streamed,
         whole=_whole,
         stream=bool(request.stream),
+        stream_options=request.stream_options,
         seed=request.seed,
         cap=request.max_tokens or DEFAULT_CAP,
         min_tokens=request.min_tokens or 0,
@@ -55,10 +52,10 @@ def read_completions(body: bytes) -> Ask:
     )
 
 
-def _streamed(answer: Answer, *, with_usage: bool) -> Iterator[bytes]:
+def _streamed(answer: Answer) -> Iterator[bytes]:
     spoken = [(_choice(speech.MARK, None), answer.said)]
     last = _choice("", answer.ends_with)
-    return speech.streamed(answer, "text_completion", None, spoken, last, with_usage=with_usage)
+    return speech.streamed(answer, "text_completion", None, spoken, last)
 
 
 def _whole(answer: Answer) -> bytes:

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from loadgen.simulator.answer import Answer
+from loadgen.simulator.answer import Answer, Ask
 from loadgen.simulator.api import NonEmpty, decode
-from loadgen.simulator.ask import Ask
 from loadgen.simulator.messages import count
 
 _Tokens = Annotated[list[int], msgspec.Meta(min_length=1)]
@@ -53,7 +52,7 @@ def _whole(request: EmbeddingsRequest, inputs: list[Any], answer: Answer) -> byt
         if request.encoding_format == "base64":
             vector = base64.b64encode(vector.tobytes()).decode()
         data.append({"object": "embedding", "index": index, "embedding": vector})
-    usage = {"prompt_tokens": answer.prompt_tokens, "total_tokens": answer.prompt_tokens}
+    usage = {"prompt_tokens": answer.ask.prompt_tokens, "total_tokens": answer.ask.prompt_tokens}
     body = {"object": "list", "data": data, "model": request.model, "usage": usage}
     return msgspec.json.encode(body, enc_hook=list)
 

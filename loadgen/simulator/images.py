@@ -6,9 +6,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from loadgen.simulator.answer import Answer
+from loadgen.simulator.answer import Answer, Ask
 from loadgen.simulator.api import ApiError, NonEmpty, decode
-from loadgen.simulator.ask import Ask
 from loadgen.simulator.media import png
 from loadgen.simulator.messages import count
 
@@ -66,11 +65,11 @@ def _whole(size: str, quality: str, answer: Answer) -> bytes:
         "quality": quality,
         "size": size,
         "usage": {
-            "input_tokens": answer.prompt_tokens,
-            "input_tokens_details": {"text_tokens": answer.prompt_tokens, "image_tokens": 0},
+            "input_tokens": answer.ask.prompt_tokens,
+            "input_tokens_details": {"text_tokens": answer.ask.prompt_tokens, "image_tokens": 0},
             "output_tokens": answer.output_tokens,
             "output_tokens_details": {"text_tokens": 0, "image_tokens": answer.output_tokens},
-            "total_tokens": answer.prompt_tokens + answer.output_tokens,
+            "total_tokens": answer.ask.prompt_tokens + answer.output_tokens,
         },
     }
     return msgspec.json.encode(body)

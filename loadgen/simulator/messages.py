@@ -40,18 +40,14 @@ class ContentPart(msgspec.Struct, frozen=True, omit_defaults=True):
     input_audio: Sound | None = None
 
 
-class CalledFunction(msgspec.Struct, frozen=True):
-    """What an assistant message called. arguments: JSON, as the model wrote it."""
-
+class _CalledFunction(msgspec.Struct, frozen=True):
     name: str
-    arguments: str
+    arguments: str  # JSON, as the model wrote it
 
 
-class ToolCall(msgspec.Struct, frozen=True):
-    """One call in an assistant message."""
-
+class _ToolCall(msgspec.Struct, frozen=True):
     id: str
-    function: CalledFunction
+    function: _CalledFunction
     type: Literal["function"] = "function"
 
 
@@ -60,7 +56,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[ContentPart] | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: list[_ToolCall] | None = None
     tool_call_id: str | None = None
 
     def text(self) -> str:

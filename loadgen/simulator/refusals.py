@@ -4,8 +4,8 @@ from typing import Final
 
 from loadgen.catalog.model import find
 from loadgen.catalog.profiles import Profile
+from loadgen.simulator.answer import Ask
 from loadgen.simulator.api import ApiError, listed
-from loadgen.simulator.ask import Ask
 
 _NO_STREAM: Final = (
     "Unsupported value: 'stream' does not support true with this model. Only the default (false) value is"
@@ -33,6 +33,9 @@ def check(ask: Ask, profile: Profile) -> None:
     if ask.cap and ask.min_tokens > ask.cap:
         what = f"min_tokens must be less than or equal to {ask.cap_name}={ask.cap}, got {ask.min_tokens}."
         raise ApiError(what, "min_tokens", "invalid_value")
+    if ask.stream_options and not ask.stream:
+        what = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        raise ApiError(what, "stream_options")
     if profile.images and ask.endpoint != "v1/images/generations":
         what = f"This is not a chat model and thus not supported in the {ask.endpoint} endpoint."
         raise ApiError(what, "model", status=404)

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 
 from loadgen.simulator import messages
-from loadgen.simulator.answer import Answer
+from loadgen.simulator.answer import Answer, Ask
 from loadgen.simulator.api import ApiError, MinTokens, NonEmpty, TokenCap, decode, missing, unknown_value
-from loadgen.simulator.ask import Ask
 from loadgen.simulator.speech import MARK, http_chunk, split, text
 
 # Types of parts, and what chat completions call them.
@@ -122,12 +121,11 @@ def read_responses(body: bytes) -> Ask:
 
 
 def _message(item: _Item, at: str) -> messages.Message:
-    """Return an item as the message of chat completions that it amounts to."""
+    """Return an item as a message of chat completions from which the model reads the same."""
     if item.type == "function_call":
-        call = messages.ToolCall(item.call_id, messages.CalledFunction(item.name, item.arguments))
-        return messages.Message(role="assistant", tool_calls=[call])
+        return messages.Message(role="assistant", content=item.name + item.arguments)
     if item.type == "function_call_output":
-        return messages.Message(role="tool", content=_content(item.output, at), tool_call_id=item.call_id)
+        return messages.Message(role="tool", content=_content(item.output, at))
     if item.type == "reasoning":  # not read again
         return messages.Message(role="assistant", content="")
     if item.role is None:
@@ -269,11 +267,11 @@ def _status(answer: Answer) -> str:
 
 def _ended(shell: dict[str, Any], answer: Answer) -> dict[str, Any]:
     usage = {
-        "input_tokens": answer.prompt_tokens,
+        "input_tokens": answer.ask.prompt_tokens,
         "input_tokens_details": {"cached_tokens": answer.cached_tokens, "cache_write_tokens": 0},
         "output_tokens": answer.output_tokens,
         "output_tokens_details": {"reasoning_tokens": len(answer.thoughts)},
-        "total_tokens": answer.prompt_tokens + answer.output_tokens,
+        "total_tokens": answer.ask.prompt_tokens + answer.output_tokens,
     }
     status = _status(answer)
     why = {"reason": "max_output_tokens"} if status == "incomplete" else None
@@ -282,7 +280,7 @@ def _ended(shell: dict[str, Any], answer: Answer) -> dict[str, Any]:
 
 
 def _response(shell: dict[str, Any], answer: Answer, status: str, output: list[Any]) -> dict[str, Any]:
-    known = {"id": answer.response_id, "created_at": answer.created_s, "model": answer.model}
+    known = {"id": answer.response_id, "created_at": answer.created_s, "model": answer.ask.model}
     return shell | known | {"status": status, "output": output}
 
 

@@ -96,11 +96,8 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         why = (error.strerror or str(error)).partition(" (while")[0]  # the address is named already
-        raise LoadgenError(
-            "--port",
-            f"can't listen on {host}:{port}: {why}",
-            "choose another port, or 0 for any free one",
-        ) from error
+        what = f"can't listen on {host}:{port}: {why}"
+        raise LoadgenError("--port", what, "choose another port, or 0 for any free one") from error
 
 
 def _stop_when_told(stop: asyncio.Event, *, with_stdin: bool) -> None:

@@ -9,28 +9,9 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.simulator.answer import Answer
-from loadgen.simulator.api import ApiError
 
 MARK: Final = "\N{SUBSTITUTE}"  # where the token goes in a rendered event
 _ESCAPED_MARK: Final = msgspec.json.encode(MARK)[1:-1]
-
-
-class StreamOptions(msgspec.Struct, frozen=True):
-    """Options of a streamed answer."""
-
-    include_usage: bool = False
-
-
-def usage_wanted(options: StreamOptions | None, *, stream: bool | None) -> bool:
-    """Return whether a stream ends with its usage.
-
-    Raises:
-        ApiError: 400; options of a stream where none is asked for.
-    """
-    if options and not stream:
-        what = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
-        raise ApiError(what, "stream_options")
-    return options is not None and options.include_usage
 
 
 def http_chunk(data: bytes) -> bytes:
@@ -55,15 +36,14 @@ def streamed(
     first: dict[str, Any] | None,
     spoken: Iterable[tuple[dict[str, Any], list[bytes]]],
     last: dict[str, Any],
-    *,
-    with_usage: bool,
 ) -> Iterator[bytes]:
     """Yield the beginning of a stream, what each token brings, and the end.
 
     first: the choice of the first event, which waits for no token. spoken: choices with a MARK, and the
     tokens that take its place. last: the choice that ends it.
     """
-    shell = _shell(answer, kind)
+    shell, options = _shell(answer, kind), answer.ask.stream_options
+    with_usage = options is not None and options.include_usage
     no_usage = {"usage": None} if with_usage else {}
 
     def event(choices: list[Any], usage: dict[str, Any]) -> bytes:
@@ -90,6 +70,6 @@ def _shell(answer: Answer, kind: str) -> dict[str, Any]:
         "id": answer.response_id,
         "object": kind,
         "created": answer.created_s,
-        "model": answer.model,
+        "model": answer.ask.model,
         "system_fingerprint": "fp_loadgen_simulated",
     }

@@ -29,20 +29,19 @@ class TruthLog:
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise OutputError(
-                "--log", f"can't write {path}: {error.strerror}", "name a file that can be written"
-            ) from error
+            what = f"can't write {path}: {error.strerror}"
+            raise OutputError("--log", what, "name a file that can be written") from error
 
     def write(self, answer: Answer) -> None:
         """Append the line of one request."""
         sent = answer.output_tokens if answer.finish_reason else len(answer.events_ns)
         line = {
             "id": answer.response_id,
-            "model": answer.model,
+            "model": answer.ask.model,
             "received_ns": answer.received_ns,
             "events_ns": answer.events_ns,
             "last_ns": answer.events_ns[-1] if answer.events_ns else None,
-            "prompt_tokens": answer.prompt_tokens,
+            "prompt_tokens": answer.ask.prompt_tokens,
             "cached_tokens": answer.cached_tokens,
             "output_tokens": sent,
             "reasoning_tokens": min(len(answer.thoughts), sent),

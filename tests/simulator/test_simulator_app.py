@@ -39,7 +39,7 @@ async def test_an_answer_fits_the_window(
             assert (caught.value.status, caught.value.code) == (400, "context_length_exceeded")
         else:
             answer = simulator._answer(ask, known, 0)
-            assert (answer.prompt_tokens, answer.output_tokens, answer.ends_with) == (
+            assert (ask.prompt_tokens, answer.output_tokens, answer.ends_with) == (
                 prompt_tokens,
                 *expected,
             )

@@ -12,7 +12,7 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from loadgen.simulator.ask import Ask
+from loadgen.simulator.answer import Ask
 from loadgen.simulator.chat import read_chat
 from loadgen.simulator.completions import read_completions
 from loadgen.simulator.process import start
