@@ -8,14 +8,20 @@ import msgspec
 from loadgen.simulator import speech
 from loadgen.simulator.answer import Answer, Ask
 from loadgen.simulator.api import ApiError, MinTokens, NonEmpty, StreamOptions, TokenCap, decode, missing
-from loadgen.simulator.messages import Function, Message, Messages, compose, format_need, make_offer
+from loadgen.simulator.messages import Message, Messages, compose, format_need, make_offer
 
 _END: Final = Message(role="user", content="")
 
 
+class _Function(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: NonEmpty
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
 class _Tool(msgspec.Struct, frozen=True):
     type: Literal["function"]
-    function: Function
+    function: _Function
 
 
 class _ResponseFormat(msgspec.Struct, frozen=True):  # accepted, and not kept to
@@ -60,7 +66,7 @@ def read_chat(body: bytes) -> Ask:
     _check(request.messages)
     choice = request.tool_choice
     mode, name = (None, choice.function.name) if isinstance(choice, _Tool) else (choice, None)
-    functions = [tool.function for tool in request.tools or ()]
+    functions = {tool.function.name: tool.function.parameters for tool in request.tools or ()}
     offer = make_offer(functions, mode, name, to_user=request.messages[-1].role == "user")
     if request.max_tokens and request.max_completion_tokens:
         what = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from loadgen.simulator.api import ApiError, NonEmpty, missing, unknown_value
+from loadgen.simulator.api import ApiError, missing, unknown_value
 from loadgen.simulator.media import Medium, read_image, read_sound
 
 # Prompt tokens are estimated: characters of texts and tools, divided by this, rounded up. The same estimate
@@ -67,18 +67,14 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
         return text + "".join(c.function.name + c.function.arguments for c in self.tool_calls or ())
 
 
-class Function(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A function the model may call. parameters: JSON Schema."""
-
-    name: NonEmpty
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
+# The functions that a model may call, by name: the JSON Schema of what each takes, where it has one.
+Functions = dict[str, dict[str, Any] | None]
 
 
 class Offer(NamedTuple):
     """The functions that a model may call now. must: it has to call one."""
 
-    functions: Sequence[Function]
+    functions: Functions
     must: bool = False
 
 
@@ -130,9 +126,7 @@ def format_need(kind: str | None, name: str) -> dict[str, str]:
     return {"structured_output": name} if kind in {"json_schema", "json_object"} else {}
 
 
-def make_offer(
-    functions: Sequence[Function], mode: str | None, name: str | None, *, to_user: bool
-) -> Offer | None:
+def make_offer(functions: Functions, mode: str | None, name: str | None, *, to_user: bool) -> Offer | None:
     """Return the functions that may be called: where there are any, and a user spoke last (`to_user`).
 
     mode: `tool_choice` where it is none, auto or required; name: the function that it names.
@@ -142,12 +136,12 @@ def make_offer(
     """
     if (mode or name) and not functions:
         raise ApiError("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice")
-    named = [function for function in functions if function.name == name]
-    if name is not None and not named:
+    if name is not None and name not in functions:
         what = f"Tool choice '{name}' not found in 'tools' parameter."
         raise ApiError(what, "tool_choice", "invalid_value")
-    must = bool(named) or mode == "required"
-    return Offer(named or functions, must) if functions and to_user and mode != "none" else None
+    if not functions or not to_user or mode == "none":
+        return None
+    return Offer({name: functions[name]}, must=True) if name else Offer(functions, mode == "required")
 
 
 def _medium(message: Message, part: ContentPart, at: str) -> Medium | None:

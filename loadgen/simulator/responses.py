@@ -90,9 +90,7 @@ def read_responses(body: bytes) -> Ask:
     _check_calls(items)
     choice = request.tool_choice
     mode, name = (None, choice.name) if isinstance(choice, _Tool) else (choice, None)
-    functions = [
-        messages.Function(tool.name, tool.description, tool.parameters) for tool in request.tools or ()
-    ]
+    functions = {tool.name: tool.parameters for tool in request.tools or ()}
     offer = messages.make_offer(functions, mode, name, to_user=said[-1].role == "user")
     tools = msgspec.json.encode(request.tools).decode() if request.tools else ""
     prompt = messages.compose(said, tools, "input", request.instructions or "")

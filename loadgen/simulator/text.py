@@ -129,12 +129,12 @@ class Corpus:
 
 def _decide_call(offer: Offer, draw: random.Random) -> Call | None:
     """Decide whether the answer is a call: where it has to be one always, else every other time."""
-    share, function = draw.random(), draw.choice(offer.functions)
+    share, (name, schema) = draw.random(), draw.choice(list(offer.functions.items()))
     length = draw.randint(FEWEST_CALL_TOKENS, MOST_CALL_TOKENS)
     if share >= SHARE_OF_CALLS and not offer.must:
         return None
     identity = f"call_{draw.getrandbits(64):016x}"
-    return Call(identity, function.name, _text_key(function.parameters), length)
+    return Call(identity, name, _text_key(schema), length)
 
 
 def _text_key(schema: dict[str, Any] | None) -> str:

@@ -10,14 +10,9 @@ from loadgen.simulator.answer import Answer
 
 
 class TruthLog:
-    """One JSON line a request, appended when it is over, by one write.
+    """One JSON line a request, appended when it is over, by one write; its fields: docs/simulator.md.
 
-    Fields: id (the response's), model, received_ns (the request was read completely), events_ns (just
-    before each write that carried output; a whole answer has one), last_ns (the last of them, null
-    without any), prompt_tokens, cached_tokens (those the prefix cache held), output_tokens (tokens sent),
-    reasoning_tokens (the first so many of them), finish_reason (null: the client left).
     Instants are `time.monotonic_ns`; on Linux `time.perf_counter_ns` reads the same clock.
-    Requests refused with an error are not logged.
     """
 
     def __init__(self, path: Path) -> None:

@@ -8,7 +8,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageFunctionToolCall
 
-from loadgen.simulator.messages import Function, Offer
+from loadgen.simulator.messages import Offer
 from loadgen.simulator.process import RunningSimulator, start
 from loadgen.simulator.text import Corpus
 
@@ -117,7 +117,7 @@ def test_when_the_answer_is_a_text(client: openai.OpenAI, body: dict[str, Any]) 
 
 def test_a_model_free_to_choose_calls_every_other_time() -> None:
     corpus = Corpus(0)
-    offer = Offer([Function("f"), Function("g")])
+    offer = Offer({"f": None, "g": None})
     calls = [corpus.plot("m", None, f"{i}", offer).call for i in range(1000)]
     names = [call.name for call in calls if call]
     assert len(names) == pytest.approx(500, abs=64)  # 4 sigma
