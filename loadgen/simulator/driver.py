@@ -1,6 +1,7 @@
 """Makes one engine run in real time: waits for the end of each step, then hands out its tokens."""
 
 import asyncio
+from itertools import count
 from time import monotonic_ns
 
 from loadgen.engine.machine import Engine, Step
@@ -19,19 +20,16 @@ class EngineDriver:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._receivers: dict[int, Receiver] = {}
-        self._next_id = 0
-        self._idle = True
-        self._work = asyncio.Event()
+        self._ids = count()
+        self._work = asyncio.Event()  # set while there is some
         self._due_ns = 0
 
     def submit(self, receiver: Receiver, prompt_tokens: int, output_tokens: int, at_ns: int) -> int:
         """Queue a sequence that reached the queue at `at_ns` (monotonic); return its number."""
-        request_id = self._next_id
-        self._next_id += 1
+        request_id = next(self._ids)
         self.engine.submit(request_id, prompt_tokens, output_tokens, receiver.answer.blocks)
         self._receivers[request_id] = receiver
-        if self._idle:
-            self._idle = False
+        if not self._work.is_set():
             self._due_ns = max(self._due_ns, at_ns)
             self._work.set()
         return request_id
@@ -45,12 +43,11 @@ class EngineDriver:
         """Work until cancelled."""
         while True:
             await self._work.wait()
-            self._work.clear()
             while step := self.engine.step():
                 self._due_ns += step.duration_ns
                 await asyncio.sleep((self._due_ns - monotonic_ns()) / NS_PER_S)
                 self._hand_out(step)
-            self._idle = True
+            self._work.clear()
 
     def _hand_out(self, step: Step) -> None:
         for request_id, cached_tokens in step.cached:
