@@ -1,20 +1,16 @@
-"""What a comparison says: one sentence a pair, then every figure with its verdict; terminal and Markdown."""
+"""What a comparison says, as text: a sentence a pair, every figure with its verdict, who wins where."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from loadgen.answers.compare import BETTER, NO_VERDICT, NOT_BOUNDED, NOT_SHOWN, WORSE, Pair
+from loadgen.answers.compare import BETTER, NOT_SHOWN, WORSE
 from loadgen.answers.decision import ASPECTS, Decision, Winner
-from loadgen.report.figures import NOTHING, clean
-from loadgen.report.layout import plain_table
+from loadgen.answers.gate import GateResult
+from loadgen.report.figures import NOTHING, clean, number, usd
+from loadgen.report.grids import Grid
 from loadgen.results.model import Comparison
-from loadgen.units import format_number, format_usd
 
-NAMES: Final = {
+_NAMES: Final = {
     "ttft_ms": "TTFT, ms",
     "tpot_ms": "TPOT, ms",
     "e2e_ms": "e2e, ms",
@@ -23,17 +19,10 @@ NAMES: Final = {
     "error_rate": "failed, %",
     "usd_per_request": "USD/request",
 }
-_DECISION_HEADS: Final = (
-    "scenario",
-    "latency (TTFT p50, ms)",
-    "speed (characters/s p50)",
-    "cost (USD/request)",
-)
 DECIDED_BY: Final = (
     "The best of each against the next best; a difference that was not shown decides nothing. "
     "The quality of the answers was not measured."
 )
-_STYLES: Final = {BETTER: "green", WORSE: "red", NOT_SHOWN: "", NOT_BOUNDED: "dim", NO_VERDICT: "dim"}
 _HEADLINES: Final = ("ttft_ms", "e2e_ms")
 _MORE: Final = (
     ("e2e_ms", "p50"),
@@ -42,23 +31,7 @@ _MORE: Final = (
     ("usd_per_request", None),
     ("error_rate", None),
 )
-_SHARES: Final = ("error_rate",)
-_LEAST_NAME: Final = 11  # columns of a side's name, and of all that stands beside the two
-_BESIDE_NAMES: Final = 72
-
-
-def print_pairs(pairs: Sequence[Pair], console: Console) -> None:
-    """Print every pair: the answer in a sentence, what has to be known, the figures."""
-    for pair in pairs:
-        console.print()
-        console.print(Text(answer(pair.rows), "bold"))
-        for flag in pair.flags:
-            console.print(Text(f"- {clean(flag)}", "yellow"))
-        console.print()
-        console.print(_table(pair, console.width), highlight=False)
-    if pairs:
-        console.print()
-        console.print(Text(legend(_told(pairs)), "dim"))
+_SHARE: Final = "error_rate"
 
 
 def legend(told: Iterable[Comparison]) -> str:
@@ -73,7 +46,7 @@ def legend(told: Iterable[Comparison]) -> str:
     )
 
 
-def answer(rows: Sequence[Comparison]) -> str:
+def sentence(rows: Sequence[Comparison]) -> str:
     """Return the answer on one pair in a sentence: the first token (of whole answers their time), then more.
 
     rows: all of one pair, at least one.
@@ -84,21 +57,21 @@ def answer(rows: Sequence[Comparison]) -> str:
         (row for key in _HEADLINES if (row := of.get((key, "p50"))) and None not in (row.base, row.other)),
         rows[0],
     )
-    what = NAMES.get(first.metric, first.metric).removesuffix(", ms")
-    figures = f"{what} p50 {figure(first.other, first)} against {figure(first.base, first)} ms"
+    what = _NAMES.get(first.metric, first.metric).removesuffix(", ms")
+    figures = f"{what} p50 {_figure(first.other, first)} against {_figure(first.base, first)} ms"
     if first.verdict == NOT_SHOWN:
-        both = f"{what} p50 {figure(first.base, first)} and {figure(first.other, first)} ms"
-        said = [f"no difference of {what} shown between {base} and {other}{able(first)}: {both}"]
+        both = f"{what} p50 {_figure(first.base, first)} and {_figure(first.other, first)} ms"
+        said = [f"no difference of {what} shown between {base} and {other}{_able(first)}: {both}"]
     elif first.verdict in (BETTER, WORSE):
         word = "faster" if first.verdict == BETTER else "slower"
-        said = [f"{other} is {word} than {base}: {figures}{_and(change(first))}"]
+        said = [f"{other} is {word} than {base}: {figures}{_and(_change(first))}"]
     else:
         said = [f"{other} against {base}: {figures}; too few requests to tell them apart"]
     for key in ((first.metric, "p99"), *_MORE):
         row = of.get(key)
         if row is not None and row is not first and row.verdict in (BETTER, WORSE):
-            name = f"{what} p99" if key[1] == "p99" else NAMES[row.metric].partition(",")[0]
-            said.append(f"{name} {row.verdict}{_and(change(row))}")
+            name = f"{what} p99" if key[1] == "p99" else _NAMES[row.metric].partition(",")[0]
+            said.append(f"{name} {row.verdict}{_and(_change(row))}")
     return "; ".join(said) + "."
 
 
@@ -106,39 +79,29 @@ def _and(text: str) -> str:
     return f", {text}" if text else ""
 
 
-def cells(rows: Iterable[Comparison]) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """Yield the cells of every figure of a pair: label, percentile, base, other, change, verdict."""
+def table_of(rows: Sequence[Comparison]) -> Grid:
+    """Return every figure of a pair with its verdict; rows: all of one pair, at least one."""
+    base, other = clean(rows[0].base_target), clean(rows[0].other_target)
+    heads = ("", "", base, other, "change", "verdict")
+    verdicts = tuple(row.verdict for row in rows)
+    return Grid(f"{other} against {base}", heads, tuple(_cells(rows)), verdicts=verdicts)
+
+
+def _cells(rows: Iterable[Comparison]) -> Iterator[tuple[str, ...]]:
     before = ""
     for row in rows:
-        label = NAMES.get(row.metric, row.metric)
-        verdict = row.verdict + (able(row) if row.verdict == NOT_SHOWN else "")
-        yield (
-            "" if label == before else label,
-            row.percentile or "",
-            figure(row.base, row),
-            figure(row.other, row),
-            change(row) if row.difference is not None else "",
-            verdict,
-        )
+        label = _NAMES.get(row.metric, row.metric)
+        verdict = row.verdict + (_able(row) if row.verdict == NOT_SHOWN else "")
+        figures = (_figure(row.base, row), _figure(row.other, row), _change(row))
+        yield ("" if label == before else label, row.percentile or "", *figures, verdict)
         before = label
 
 
-def print_decisions(decisions: Sequence[Decision], console: Console) -> None:
-    """Print who wins on what, scenario by scenario."""
-    table = plain_table()
-    for head in _DECISION_HEADS:
-        table.add_column(Text(head, "bold"), overflow="fold")
-    for cells in decision_rows(decisions):
-        table.add_row(*map(clean, cells))
-    console.print()
-    console.print(table, highlight=False)
-    console.print(Text(f"\n{DECIDED_BY}", "dim"))
-
-
-def decision_rows(decisions: Sequence[Decision]) -> Iterator[tuple[str, ...]]:
-    """Yield a row a scenario: who wins on what, with the figures as the reason."""
-    for decision in decisions:
-        yield (decision.scenario, *(_winner(decision.winners[aspect]) for aspect in ASPECTS))
+def decisions(told: Sequence[Decision]) -> Grid:
+    """Return who wins on what, scenario by scenario, with the figures as the reason."""
+    heads = ("scenario", "latency (TTFT p50, ms)", "speed (characters/s p50)", "cost (USD/request)")
+    rows = [(clean(d.scenario), *(clean(_winner(d.winners[aspect])) for aspect in ASPECTS)) for d in told]
+    return Grid("Decisions", heads, tuple(rows))
 
 
 def _winner(winner: Winner) -> str:
@@ -147,71 +110,36 @@ def _winner(winner: Winner) -> str:
     if winner.row is None:
         return f"{winner.name} (alone)" if winner.next_best is None else "too few requests to tell"
     row = winner.row
-    figures = f"{figure(row.other, row)} against {figure(row.base, row)}"
+    figures = f"{_figure(row.other, row)} against {_figure(row.base, row)}"
     if winner.shown:
         return f"{winner.name}: {figures} ({winner.next_best})"
     return f"no difference shown: {winner.name} {figures} ({winner.next_best})"
 
 
-def markdown(pairs: Sequence[Pair], decisions: Sequence[Decision] = ()) -> str:
-    """Write the comparison as GitHub-flavoured Markdown."""
-    parts = []
-    if decisions:
-        lines = [f"| {' | '.join(_DECISION_HEADS)} |", "|---|---|---|---|"]
-        lines += [f"| {' | '.join(map(_cell, row))} |" for row in decision_rows(decisions)]
-        parts.append("\n".join([*lines, "", DECIDED_BY, ""]))
-    for pair in pairs:
-        parts.append(f"**{_cell(answer(pair.rows))}**\n")
-        parts += [f"> {_cell(flag)}\n" for flag in pair.flags]
-        heads = ("", "", _cell(pair.base.name), _cell(pair.other.name), "change", "verdict")
-        lines = [f"| {' | '.join(heads)} |", "|---|---|---:|---:|---:|---|"]
-        lines += [f"| {' | '.join(map(_cell, row))} |" for row in cells(pair.rows)]
-        parts.append("\n".join(lines) + "\n")
-    return "\n".join([*parts, *([legend(_told(pairs)), ""] if pairs else [])])
+def gate_state(gate: GateResult) -> str:
+    """Say in a word what became of a gate."""
+    return "failed" if gate.failed else "passed" if gate.told else "not told"
 
 
-def _cell(text: str) -> str:
-    return clean(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
-
-
-def _table(pair: Pair, width: int) -> Table:
-    wide = max(_LEAST_NAME, (width - _BESIDE_NAMES) // 2)
-    table = plain_table()
-    table.add_column("")
-    table.add_column("")
-    for name in (pair.base.name, pair.other.name):
-        table.add_column(Text(clean(name), "bold"), justify="right", overflow="fold", max_width=wide)
-    table.add_column("change", justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold")
-    for row, texts_of in zip(pair.rows, cells(pair.rows), strict=True):
-        *texts, verdict = map(clean, texts_of)
-        table.add_row(*texts, Text(verdict, _STYLES.get(row.verdict, "")))
-    return table
-
-
-def _told(pairs: Sequence[Pair]) -> Iterator[Comparison]:
-    return (row for pair in pairs for row in pair.rows)
-
-
-def figure(value: float | None, row: Comparison) -> str:
+def _figure(value: float | None, row: Comparison) -> str:
     """Write one side's figure, without its unit."""
-    if value is None:
-        return NOTHING
-    if row.metric in _SHARES:
+    if value is not None and row.metric == _SHARE:
         return f"{100 * value:.2f}"
-    return format_usd(value) if row.metric == "usd_per_request" else format_number(value)
+    return usd(value) if row.metric == "usd_per_request" else number(value)
 
 
-def change(row: Comparison) -> str:
+def _change(row: Comparison) -> str:
     """Write the relative change with its interval; of a share, or where there is no ratio, the absolute."""
-    if row.ratio is not None and row.ratio_ci95 is not None and row.metric not in _SHARES:
-        low, high = row.ratio_ci95
-        return f"{_points(row.ratio)} % [{_points(low)}, {_points(high)}]"
     if row.difference is None or row.ci95 is None:
         return ""
-    if row.metric in _SHARES:
-        return f"{100 * row.difference:+.2f} [{100 * row.ci95[0]:+.2f}, {100 * row.ci95[1]:+.2f}]"
-    return f"{row.difference:+.4g} [{row.ci95[0]:+.4g}, {row.ci95[1]:+.4g}]"
+    if row.metric == _SHARE:
+        change, low, high = (f"{100 * value:+.2f}" for value in (row.difference, *row.ci95))
+    elif row.ratio is not None and row.ratio_ci95 is not None:
+        percent, low, high = (_points(ratio) for ratio in (row.ratio, *row.ratio_ci95))
+        change = f"{percent} %"
+    else:
+        change, low, high = (f"{value:+.4g}" for value in (row.difference, *row.ci95))
+    return f"{change} [{low}, {high}]"
 
 
 def _points(ratio: float) -> str:
@@ -220,7 +148,7 @@ def _points(ratio: float) -> str:
     return f"{percent:+,.0f}" if abs(percent) >= 9.95 else f"{percent:+.1f}"
 
 
-def able(row: Comparison) -> str:
+def _able(row: Comparison) -> str:
     """Say what change would have been shown; nothing where that is not known."""
     if row.could_have_shown is None:
         return ""

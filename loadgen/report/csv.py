@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from loadgen.report.figures import clean
-from loadgen.report.routes import shares
 from loadgen.results.model import Above, Dist, Report, TargetReport, WithFailures
 from loadgen.run.forecast import UNKNOWN
 
@@ -49,10 +48,19 @@ def _rows(report: Report) -> Iterator[list[Any]]:
     for target in report.targets:
         texts = (run.scenario, run.id, run.started_at, state)
         simulated = "true" if target.simulated else "false"
-        for key, dist in (target.metrics | shares(target)).items():
+        for key, dist in (target.metrics | _shares(target)).items():
             start = [*map(_text, texts), simulated, _text(target.name), _text(target.model), _text(key)]
             values = [getattr(dist, field) for field in _VALUES.values()]
             yield start + values + _bounds(dist) + _failures(dist) + _cost(target)
+
+
+def _shares(target: TargetReport) -> dict[str, Dist]:
+    """The shares of the routed mix as means, of requests that are 1 or 0."""
+    if target.routes is None:
+        return {}
+    to = {f"share_to_{name}": share for name, share in target.routes.targets.items()}
+    shares = to | {"share_escalated": target.routes.escalated}
+    return {key: Dist(count=target.requests.sent, mean=share) for key, share in shares.items()}
 
 
 def _bounds(dist: Dist) -> list[float | None]:

@@ -3,11 +3,11 @@
 The terminal's table and the Markdown lay out the same lines.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from loadgen.measure.metrics import CHUNK_GAP
-from loadgen.results.model import Above, Dist, Report, TargetReport, WithFailures
+from loadgen.results.model import Above, Cost, Dist, Report, TargetReport, WithFailures
 from loadgen.units import format_number, format_usd
 
 NOTHING: Final = "-"
@@ -15,6 +15,7 @@ UNBOUNDED: Final = "*"
 WITH_FAILURES: Final = "with failures"
 TIMES_IN: Final = "times in ms"
 _BOUNDED: Final = ("p50", "p90", "p99")  # the percentiles that have intervals
+_NONE: Final = Dist(count=0)
 _TO: Final = "\N{EN DASH}"
 
 
@@ -57,9 +58,22 @@ _DISTRIBUTIONS: Final = (
     _Shown("end to end", "e2e_ms", ("p50", "p90", "p99"), with_failures=True),
     _Shown("chunk gap", "chunk_gap_ms", ("p50", "p90", "p99")),
 )
-SHORT: Final = {"TTFT from plan": ("p99",), "chunk gap": ("p99",)}
-"""Percentiles shown where each takes a line of its own; all where nothing is said."""
-
+_SHORT: Final = {"TTFT from plan": ("p99",), "chunk gap": ("p99",)}
+_REQUESTS: Final = {
+    "cut off": "cancelled",
+    "dropped": "dropped",
+    "sent > 10 ms late": "late",
+    "sent again": "resent",
+}
+_COSTS: Final[dict[str, Callable[[Cost], float | None]]] = {
+    "cost, USD": lambda c: c.usd,
+    "USD before the load": lambda c: c.before_usd or None,
+    "USD per request": lambda c: c.usd_per_request,
+    "USD per 1,000 good": lambda c: c.usd_per_thousand_good_requests,
+    "USD per 1M output": lambda c: c.usd_per_million_output_tokens,
+    "USD per image": lambda c: c.usd_per_image,
+    "USD a month": lambda c: c.usd_per_month,
+}
 _LEGEND: Final = (
     "In brackets: 95 % intervals. TTFT: time to first token; from plan: since its planned start. "
     "TPOT: time per output token."
@@ -72,54 +86,96 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
 
 
-def counts(targets: Sequence[TargetReport], *, open_loop: bool = False) -> list[Line]:
-    """Requests by how they ended, and rates; kinds of failures only where there are any.
+def name_of(target: TargetReport) -> str:
+    """Return the name of a target without its level."""
+    return clean(target.target or target.name)
+
+
+def whose(report: Report, target: TargetReport) -> str:
+    """Return what begins a text about one of several targets; nothing where there is only one."""
+    return f"{clean(target.name)}: " if len(report.targets) > 1 else ""
+
+
+def number(value: float | Above | None) -> str:
+    """Write a number for people."""
+    if isinstance(value, Above):
+        return f"> {format_number(value.above)}" if value.above else NOTHING
+    return NOTHING if value is None else format_number(value)
+
+
+def amount(n: int | None) -> str:
+    """Write how many for people."""
+    return NOTHING if n is None else f"{n:,}"
+
+
+def usd(value: float | None) -> str:
+    """Write money for people."""
+    return NOTHING if value is None else format_usd(value)
+
+
+def cost(target: TargetReport, read: Callable[[Cost], float | None]) -> Cell:
+    """Write what `read` takes of what a target costs."""
+    if target.cost is None or (value := read(target.cost)) is None:
+        return Cell(NOTHING)
+    return Cell(format_usd(value), "at least" if target.cost.at_least else "")
+
+
+def lines(targets: Sequence[TargetReport], *, open_loop: bool, short: bool = False) -> list[Line]:
+    """All figures, each percentile a line; of each metric only the first line has its name.
+
+    short: without percentiles that most can do without.
+    """
+    found = counts(targets, open_loop=open_loop)
+    for block in distributions(targets):
+        first, *more = (n for n in block if not short or n.at in _SHORT.get(n.label, (n.at,)))
+        found += [first, *(line._replace(label="", indent=False) for line in more)]
+    return found
+
+
+def counts(targets: Sequence[TargetReport], *, open_loop: bool) -> list[Line]:
+    """Requests by how they ended, rates and costs; kinds of failures only where there are any.
 
     open_loop: also the rates that were planned and delivered, not only the one that was achieved.
     """
-    lines = [
-        Line("requests ok", "", tuple(Cell(f"{t.requests.ok:,}") for t in targets)),
-        Line("failed", "", tuple(_failed(t) for t in targets), bad=True),
+    found = [
+        _counted("requests ok", [t.requests.ok for t in targets]),
+        Line("failed", "", tuple(map(_failed, targets)), bad=True),
     ]
-    kinds = sorted({kind for t in targets for kind in t.requests.outcomes} - {"ok", "cancelled"})
-    lines += [
-        Line(kind, "", tuple(Cell(f"{t.requests.outcomes.get(kind, 0):,}") for t in targets), True, True)
-        for kind in kinds
-    ]
-    for label, field in (
-        ("cut off", "cancelled"),
-        ("dropped", "dropped"),
-        ("sent > 10 ms late", "late"),
-        ("sent again", "resent"),
-    ):
+    for kind in sorted({kind for t in targets for kind in t.requests.outcomes} - {"ok", "cancelled"}):
+        numbers = [t.requests.outcomes.get(kind, 0) for t in targets]
+        found.append(_counted(kind, numbers, indent=True, bad=True))
+    for label, field in _REQUESTS.items():
         numbers = [getattr(t.requests, field) for t in targets]
         if any(numbers):
-            lines.append(Line(label, "", tuple(Cell(f"{n:,}") for n in numbers), bad=field != "resent"))
-    lines += _sessions(targets)
+            found.append(_counted(label, numbers, bad=field != "resent"))
+    if any(group.by == "turn" for t in targets for group in t.groups):
+        for field in ("begun", "ended", "failed"):
+            numbers = [getattr(t.sessions, field, 0) for t in targets]
+            found.append(_counted(f"conversations {field}", numbers, bad=field == "failed"))
+    rates = {"requests/s": "requests_per_s"}
     if open_loop:
-        offered, delivered = "offered_requests_per_s", "delivered_requests_per_s"
-        for label, field in (("offered requests/s", offered), ("delivered requests/s", delivered)):
-            lines.append(Line(label, "", tuple(_number(getattr(t.rates, field)) for t in targets)))
-    achieved = "achieved requests/s" if open_loop else "requests/s"
-    lines.append(Line(achieved, "", tuple(_number(t.rates.requests_per_s) for t in targets)))
+        rates = {f"{what} requests/s": f"{what}_requests_per_s" for what in ("offered", "delivered")}
+        rates["achieved requests/s"] = "requests_per_s"
     if any(t.slo for t in targets):
-        lines.append(
-            Line("good requests/s", "", tuple(_number(t.rates.good_requests_per_s) for t in targets))
-        )
-    lines.append(Line("output tokens/s", "", tuple(_number(t.rates.output_tokens_per_s) for t in targets)))
-    return lines
+        rates["good requests/s"] = "good_requests_per_s"
+    rates["output tokens/s"] = "output_tokens_per_s"
+    for label, field in rates.items():
+        found.append(Line(label, "", tuple(Cell(number(getattr(t.rates, field))) for t in targets)))
+    return found + _costs(targets)
 
 
-def _sessions(targets: Sequence[TargetReport]) -> list[Line]:
-    """Conversations, where there are any of more than one turn."""
-    if not any(group.by == "turn" for t in targets for group in t.groups):
-        return []
-    lines = []
-    for field in ("begun", "ended", "failed"):
-        numbers = [getattr(t.sessions, field, 0) for t in targets]
-        cells = tuple(Cell(f"{n:,}") for n in numbers)
-        lines.append(Line(f"conversations {field}", "", cells, bad=field == "failed"))
-    return lines
+def _counted(label: str, numbers: Sequence[int], *, indent: bool = False, bad: bool = False) -> Line:
+    return Line(label, "", tuple(Cell(f"{n:,}") for n in numbers), indent, bad)
+
+
+def _costs(targets: Sequence[TargetReport]) -> list[Line]:
+    """What the run cost, and what that comes to; what no target has is left out."""
+    found: list[Line] = []
+    for label, read in _COSTS.items():
+        cells = tuple(cost(t, read) for t in targets)
+        if any(cell.value != NOTHING for cell in cells):
+            found.append(Line(label, "", cells, indent=bool(found)))
+    return found
 
 
 def distributions(targets: Sequence[TargetReport]) -> list[list[Line]]:
@@ -127,7 +183,7 @@ def distributions(targets: Sequence[TargetReport]) -> list[list[Line]]:
     blocks = []
     dropped = any(t.requests.dropped for t in targets)
     for shown in _DISTRIBUTIONS:
-        dists = [t.metrics.get(shown.key, Dist(count=0)) for t in targets]
+        dists = [t.metrics.get(shown.key, _NONE) for t in targets]
         if not any(d.count for d in dists) and shown.key != "ttft_ms":
             continue
         blocks.append(
@@ -147,20 +203,24 @@ def distributions(targets: Sequence[TargetReport]) -> list[list[Line]]:
 
 def extremes(target: TargetReport) -> dict[str, tuple[Cell, ...]]:
     """For wide tables: mean, p99.9 and maximum of each distribution, by its label."""
-    dists = {s.label: target.metrics.get(s.key, Dist(count=0)) for s in _DISTRIBUTIONS}
-    return {label: (_number(d.mean), _number(d.p999), _number(d.max)) for label, d in dists.items()}
+    dists = {s.label: target.metrics.get(s.key, _NONE) for s in _DISTRIBUTIONS}
+    return {label: tuple(Cell(number(v)) for v in (d.mean, d.p999, d.max)) for label, d in dists.items()}
+
+
+def headline(targets: Sequence[TargetReport]) -> str:
+    """Return the key of what an answer is about: the first token, or where answers come whole, the answer."""
+    return "ttft_ms" if any(t.metrics.get("ttft_ms", _NONE).count for t in targets) else "e2e_ms"
 
 
 def alerts(report: Report) -> list[tuple[str, str]]:
     """What has to be said loudly before any figure: (word, sentence)."""
     found = []
-    simulated = [t.target or t.name for t in report.targets if t.simulated]
     if report.run.simulated:
-        who = "" if len(simulated) == len(report.targets) else f"{_names(simulated)}: "
+        simulated = [name_of(t) for t in report.targets if t.simulated]
+        who = "" if len(simulated) == len(report.targets) else f"{', '.join(dict.fromkeys(simulated))}: "
         found.append(("SIMULATED", f"{who}the built-in simulator answered, not a model"))
-    insecure = [t.target or t.name for t in report.targets if t.insecure]
-    if insecure:
-        found.append(("INSECURE", f"{_names(insecure)}: the server's certificate was not checked"))
+    if insecure := dict.fromkeys(name_of(t) for t in report.targets if t.insecure):
+        found.append(("INSECURE", f"{', '.join(insecure)}: the server's certificate was not checked"))
     if not report.run.complete:
         found.append(("INCOMPLETE", "the run was killed; these are the figures up to then"))
     elif report.run.stopped_by == "errors":
@@ -175,30 +235,17 @@ def alerts(report: Report) -> list[tuple[str, str]]:
     return found
 
 
-def footnotes(report: Report) -> list[str]:
-    """What a reader must know to read the figures right."""
-    notes = []
-    keys = [s.key for s in _DISTRIBUTIONS if s.key != CHUNK_GAP.key]
-    shown = [t.metrics[key] for t in report.targets for key in keys if key in t.metrics]
-    unbounded = [d for d in shown if d.count and any(d.ci95.get(p) is None for p in _BOUNDED)]
-    if unbounded:
-        note = f"{UNBOUNDED} too few requests for a 95 % interval"
-        fewest = min(d.count for d in unbounded)
-        counts = min((min(d.effective.values()) for d in unbounded if d.effective), default=fewest)
-        if fewest < 100:
-            note += f": p99 of {fewest:,} is the maximum"
-        elif counts < fewest / 2:
-            note += f": {fewest:,} that share what slows them count as {counts:,} independent ones"
-        notes.append(note)
-    counted = [t for t in report.targets if t.tokens.source not in (None, "usage")]
-    # where levels say the same it is said once
-    return notes + list(dict.fromkeys(f"{clean(t.target or t.name)}: {_token_source(t)}" for t in counted))
-
-
 def legend(report: Report) -> str:
     """Explain the words of the figures that are shown."""
     failures = any(line.label == WITH_FAILURES for block in distributions(report.targets) for line in block)
     return _LEGEND + _LEGEND_FAILURES if failures else _LEGEND
+
+
+def unbounded(report: Report) -> list[Dist]:
+    """Return the distributions that are shown with a percentile that is not bounded."""
+    keys = [s.key for s in _DISTRIBUTIONS if s.key != CHUNK_GAP.key]
+    shown = [t.metrics[key] for t in report.targets for key in keys if key in t.metrics]
+    return [d for d in shown if d.count and any(d.ci95.get(p) is None for p in _BOUNDED)]
 
 
 def describe_load(load: dict[str, Any]) -> str:
@@ -232,19 +279,6 @@ def subtitle(target: TargetReport) -> str:
     return " ".join(parts)
 
 
-def _token_source(target: TargetReport) -> str:
-    if target.tokens.source == "events":
-        return "the server reports no usage; every piece of an answer counts as one token"
-    if target.tokens.source == "mixed":
-        by = ", ".join(f"{n:,} requests by {source}" for source, n in target.tokens.sources.items())
-        return f"tokens were counted in different ways: {by}"
-    return f"tokens were counted by {target.tokens.source}"
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(clean(name) for name in dict.fromkeys(names))
-
-
 def _failed(target: TargetReport) -> Cell:
     failed, ended = target.requests.failed, target.requests.failed + target.requests.ok
     if not failed:
@@ -254,30 +288,19 @@ def _failed(target: TargetReport) -> Cell:
     return Cell(f"{failed:,}", f"({text} %)")
 
 
-def _number(value: float | None) -> Cell:
-    return Cell(NOTHING if value is None else format_number(value))
-
-
 def _percentile(dist: Dist, name: str, *, mark: bool = True) -> Cell:
     """mark: whether a percentile without an interval is one of too few requests."""
     value = getattr(dist, name)
-    if value is None:
-        return Cell(NOTHING)
-    if name not in _BOUNDED:
-        return Cell(format_number(value))
-    interval = dist.ci95.get(name)
-    if interval is None:
+    if value is None or name not in _BOUNDED:
+        return Cell(number(value))
+    if (interval := dist.ci95.get(name)) is None:
         return Cell(format_number(value), UNBOUNDED if mark else "")
     return Cell(format_number(value), f"({format_number(interval[0])}{_TO}{format_number(interval[1])})")
 
 
 def _with_failures(dist: Dist, name: str) -> Cell:
-    if not isinstance(dist.with_failures, WithFailures):
-        return Cell(NOTHING)
-    value: float | Above | None = getattr(dist.with_failures, name)
-    if isinstance(value, Above):
-        return Cell(f"> {format_number(value.above)}" if value.above else NOTHING)
-    return _number(value)
+    found = dist.with_failures
+    return Cell(number(getattr(found, name)) if isinstance(found, WithFailures) else NOTHING)
 
 
 def _failures_matter(dist: Dist) -> bool:

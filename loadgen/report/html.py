@@ -8,31 +8,29 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import jinja2
 from plotly.offline import get_plotlyjs
 
 from loadgen.errors import LoadgenError
-from loadgen.report import money, objectives, said
-from loadgen.report.answer import answer, measured, pair_tables
-from loadgen.report.compare import legend as compare_legend
+from loadgen.report.answer import answer, measured, pairs
+from loadgen.report.compare import legend
 from loadgen.report.environment import environment, instrument
 from loadgen.report.figures import (
     TIMES_IN,
-    Line,
     alerts,
     clean,
     counts,
     describe_load,
     distributions,
-    footnotes,
-    legend,
+    name_of,
     subtitle,
 )
+from loadgen.report.grids import Grid, errors, sections
 from loadgen.report.plots import Plot, Rows, Span, distribution, over_time, spectrum
 from loadgen.report.requests import Request, by_prompt_length, pick, timeline
-from loadgen.report.said import Grid
+from loadgen.report.said import notes
 from loadgen.results import hlog
 from loadgen.results.folder import HEADER, HISTOGRAMS, SAMPLES, SCENARIO
 from loadgen.results.model import Report
@@ -47,14 +45,6 @@ _SPREADS: Final = (
 )
 _KEYS: Final = frozenset(key for key, *_ in (*_SPECTRA, *_SPREADS))
 _Found = TypeVar("_Found")
-
-
-class Section(NamedTuple):
-    """A heading of the page with a table below it."""
-
-    id: str
-    title: str
-    grid: Grid
 
 
 def to_html(report: Report, folder: Path) -> str:
@@ -77,14 +67,14 @@ def to_html(report: Report, folder: Path) -> str:
         alerts=alerts(report),
         measured=measured(report),
         answer=answer(report),
-        pairs=pair_tables(report),
-        pairs_note=compare_legend(report.comparison),
+        pairs=pairs(report),
+        pairs_note=legend(report.comparison),
         names=[(clean(t.name), subtitle(t)) for t in report.targets],
         times_in=TIMES_IN,
-        figures=list(_figures(report)),
-        notes=_notes(report),
-        sections=list(_sections(report)),
-        errors=[(clean(t.name), f"{n:,}", text) for t in report.targets for text, n in t.errors.items()],
+        figures=[counts(report.targets, open_loop=report.run.open_loop), *distributions(report.targets)],
+        notes=notes(report),
+        sections=sections(report),
+        errors=errors(report.targets),
         plots=plots,
         drawn={p.id: p.figure for p in plots},
         scenario=_try(lambda: _read_text(folder / SCENARIO), missing),
@@ -145,36 +135,12 @@ def _phases(report: Report, folder: Path, missing: list[str]) -> list[Span]:
     return [span for span in spans if span.end_s > span.start_s]
 
 
-def _figures(report: Report) -> Iterator[list[Line]]:
-    """The lines of the terminal's table, in blocks that belong together."""
-    yield [*counts(report.targets, open_loop=report.run.open_loop), *money.lines(report.targets)]
-    for block in distributions(report.targets):
-        yield [line if i == 0 else line._replace(label="") for i, line in enumerate(block)]
-
-
-def _notes(report: Report) -> list[str]:
-    told = (said.sentences(report), money.sentences(report), footnotes(report), objectives.notes(report))
-    return [*(note for notes in told for note in notes), legend(report)]
-
-
-def _sections(report: Report) -> Iterator[Section]:
-    tables = {
-        "Objectives": objectives.grid,
-        "Levels": said.levels,
-        "Routes": said.routes,
-        "Tasks and turns": said.groups,
-    }
-    for title, make in tables.items():
-        if (grid := make(report)) is not None:
-            yield Section(title.split()[0].lower(), title, grid)
-
-
 def _targets(report: Report) -> Grid:
     rows = [
-        (clean(name), clean(t.model), t.endpoint, " ".join([clean(t.base_url), *("INSECURE",) * t.insecure]))
-        for name, t in {t.target or t.name: t for t in report.targets}.items()
+        (name, clean(t.model), t.endpoint, " ".join([clean(t.base_url), *("INSECURE",) * t.insecure]))
+        for name, t in {name_of(t): t for t in report.targets}.items()
     ]
-    return Grid(("target", "model", "endpoint", "base URL"), tuple(rows))
+    return Grid("Targets", ("target", "model", "endpoint", "base URL"), tuple(rows))
 
 
 def _run(report: Report) -> dict[str, Any]:

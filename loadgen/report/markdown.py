@@ -1,12 +1,13 @@
-"""report.md: the report as GitHub-flavoured Markdown, for a pull request or a wiki."""
+"""Reports and comparisons as GitHub-flavoured Markdown, for a pull request, a wiki or a job's summary."""
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from loadgen.report import money, objectives
-from loadgen.report.answer import answer, pair_tables
+from loadgen.answers.compared import Compared
+from loadgen.report.answer import answer, pairs
+from loadgen.report.compare import DECIDED_BY, decisions, gate_state, legend, sentence, table_of
 from loadgen.report.environment import environment, instrument
 from loadgen.report.figures import (
     NOTHING,
@@ -14,141 +15,119 @@ from loadgen.report.figures import (
     Line,
     alerts,
     clean,
-    counts,
     describe_load,
-    distributions,
-    footnotes,
-    legend,
+    lines,
+    name_of,
     subtitle,
 )
-from loadgen.report.said import groups, levels, routes, sentences
-from loadgen.results.model import Report, TargetReport
+from loadgen.report.grids import Grid, errors, sections
+from loadgen.report.said import notes
+from loadgen.results.model import Report
 from loadgen.units import format_number
 
 
 def to_markdown(report: Report) -> str:
     """Write a report as Markdown; ends with a line end."""
-    parts = [*_head(report), *_figures(report), *_errors(report.targets), *_circumstances(report)]
+    parts = [*_head(report), *_figures(report), *_errors(report), *_circumstances(report)]
     return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def comparison(compared: Compared) -> str:
+    """Write a comparison as Markdown: decisions, pairs, gates. More can be put below it."""
+    parts = [line for note in compared.notes for line in _paragraph(_text(note))]
+    if compared.decisions:
+        parts += [*_grid(decisions(compared.decisions), "llll"), DECIDED_BY, ""]
+    for pair in compared.pairs:
+        parts += _paragraph(f"**{_text(sentence(pair.rows))}**")
+        for flag in pair.flags:
+            parts += _paragraph(f"> {_text(flag)}")
+        parts += _grid(table_of(pair.rows), "llrrrl")
+    if compared.pairs:
+        parts += _paragraph(legend(row for pair in compared.pairs for row in pair.rows))
+    for gate in compared.gates:
+        told = f"{_code(gate.gate.text)} ({_text(f'{gate.other} against {gate.base}')}): {_text(gate.words)}"
+        parts.append(f"- **{gate_state(gate)}**: {told}")
+    return "\n".join([*parts, "", ""] if compared.gates else [*parts, ""])
 
 
 def _head(report: Report) -> Iterator[str]:
     verdict, run = report.verdict, report.run
-    yield f"# {_text(run.scenario)}: {_text(verdict.state.upper())}"
-    yield ""
-    for reason in verdict.reasons:
-        yield f"- {_text(reason)}"
+    yield from _paragraph(f"# {_text(run.scenario)}: {_text(verdict.state.upper())}")
     if verdict.reasons:
-        yield ""
-    for word, sentence in alerts(report):
-        yield f"> **{word}** {_text(sentence)}"
-        yield ""
-    for sentence in answer(report) if report.comparison else ():
-        yield f"**{_text(sentence)}**"
-        yield ""
+        yield from _paragraph("\n".join(f"- {_text(reason)}" for reason in verdict.reasons))
+    for word, told in alerts(report):
+        yield from _paragraph(f"> **{word}** {_text(told)}")
+    for told in answer(report) if report.comparison else ():
+        yield from _paragraph(f"**{_text(told)}**")
     if run.description:
-        yield _text(run.description)
-        yield ""
+        yield from _paragraph(_text(run.description))
     facts = (f"run {run.id}", run.started_at, f"window {format_number(run.window_s)} s", f"seed {run.seed}")
-    yield _text(", ".join(facts))
-    yield ""
+    yield from _paragraph(_text(", ".join(facts)))
 
 
 def _figures(report: Report) -> Iterator[str]:
-    names = [_name(target) for target in report.targets]
-    yield from _row([TIMES_IN, "", *names])
-    yield from _row(["---", "---", *["---:"] * len(names)])
-    for line in (*counts(report.targets, open_loop=report.run.open_loop), *money.lines(report.targets)):
-        yield from _figure_row(line)
-    for block in distributions(report.targets):
-        for i, line in enumerate(block):
-            yield from _figure_row(line if i == 0 else line._replace(label="", indent=False))
-    yield ""
-    for note in (
-        *sentences(report),
-        *money.sentences(report),
-        *footnotes(report),
-        *objectives.notes(report),
-        legend(report),
-    ):
-        yield _text(note)
-        yield ""
-    for pair in pair_tables(report):
-        yield from (f"## {pair.title}", "", *_row([head or " " for head in pair.grid.heads]))
-        yield from _row(["---", "---", *["---:"] * 3, "---"])
-        for row in pair.grid.rows:
-            yield from _row([_text(cell) for cell in row])
-        yield ""
-    grids = {
-        "Objectives": objectives.grid(report),
-        "Levels": levels(report),
-        "Routes": routes(report),
-        "Tasks and turns": groups(report),
-    }
-    for title, grid in grids.items():
-        if grid is not None:
-            yield from (f"## {title}", "", *_row(grid.heads), *_row(["---", *["---:"] * len(grid.heads[1:])]))
-            for row in grid.rows:
-                yield from _row([_text(cell) for cell in row])
-            yield ""
+    names = [f"**{_text(t.name)}**" for t in report.targets]
+    below = [f"<br>{_text(subtitle(t))}" if subtitle(t) else "" for t in report.targets]
+    heads = [TIMES_IN, "", *map(str.__add__, names, below)]
+    rows = map(_figure_row, lines(report.targets, open_loop=report.run.open_loop))
+    yield from _table(heads, "ll" + "r" * len(names), rows)
+    for note in notes(report):
+        yield from _paragraph(_text(note))
+    for pair in pairs(report):
+        yield from _section(pair, "llrrrl")
+    for grid in sections(report):
+        yield from _section(grid, "l" + "r" * len(grid.heads[1:]))
 
 
-def _name(target: TargetReport) -> str:
-    below = subtitle(target)
-    return f"**{_text(target.name)}**" + (f"<br>{_text(below)}" if below else "")
+def _figure_row(line: Line) -> list[str]:
+    return ["&nbsp;&nbsp;" * line.indent + _text(line.label), line.at, *(_text(str(c)) for c in line.cells)]
 
 
-def _figure_row(line: Line) -> Iterator[str]:
-    label = f"&nbsp;&nbsp;{_text(line.label)}" if line.indent else _text(line.label)
-    return _row([label, line.at, *(_text(str(cell)) for cell in line.cells)])
-
-
-def _errors(targets: Sequence[TargetReport]) -> Iterator[str]:
-    if not any(t.errors for t in targets):
-        return
-    yield "## Errors"
-    yield ""
-    yield "In all phases of the run, warmup included."
-    yield ""
-    yield from _row(["target", "requests", "error"])
-    yield from _row(["---", "---:", "---"])
-    for target in targets:
-        for error, n in target.errors.items():
-            yield from _row([_text(target.name), f"{n:,}", _code(error)])
-    yield ""
+def _errors(report: Report) -> Iterator[str]:
+    found = errors(report.targets)
+    if found.rows:
+        yield from _paragraph("## Errors")
+        yield from _paragraph("In all phases of the run, warmup included.")
+        rows = [(_text(name), n, _code(error)) for name, n, error in found.rows]
+        yield from _table(found.heads, "lrl", rows)
 
 
 def _circumstances(report: Report) -> Iterator[str]:
-    yield "## Load"
-    yield ""
-    yield _text(describe_load(report.run.load) or NOTHING)
-    yield ""
-    yield "## Targets"
-    yield ""
-    yield from _row(["target", "model", "endpoint", "base URL"])
-    yield from _row(["---"] * 4)
-    for name, t in {t.target or t.name: t for t in report.targets}.items():
+    yield from _paragraph("## Load")
+    yield from _paragraph(_text(describe_load(report.run.load) or NOTHING))
+    yield from _paragraph("## Targets")
+    rows = []
+    for name, t in {name_of(t): t for t in report.targets}.items():
         said = ("SIMULATED",) * t.simulated + ("INSECURE",) * t.insecure
-        yield from _row([_text(name), _code(t.model), t.endpoint, " ".join([_code(t.base_url), *said])])
-    yield ""
-    yield "## Instrument"
-    yield ""
-    yield from _pairs(instrument(report.instrument))
-    yield "## Run"
-    yield ""
-    yield from _pairs(environment(report))
+        rows.append((_text(name), _code(t.model), t.endpoint, " ".join([_code(t.base_url), *said])))
+    yield from _table(("target", "model", "endpoint", "base URL"), "llll", rows)
+    yield from _facts("Instrument", instrument(report.instrument))
+    yield from _facts("Run", environment(report))
 
 
-def _pairs(pairs: dict[str, Any]) -> Iterator[str]:
-    yield from _row(["", ""])
-    yield from _row(["---", "---"])
-    for name, value in pairs.items():
-        yield from _row([_text(name), _text(str(value))])
+def _facts(title: str, facts: dict[str, Any]) -> Iterator[str]:
+    rows = tuple((name, str(value)) for name, value in facts.items())
+    yield from _section(Grid(title, ("", ""), rows), "ll")
+
+
+def _section(grid: Grid, sides: str) -> Iterator[str]:
+    yield from _paragraph(f"## {_text(grid.title)}")
+    yield from _grid(grid, sides)
+
+
+def _grid(grid: Grid, sides: str) -> Iterator[str]:
+    return _table([*map(_text, grid.heads)], sides, ([*map(_text, row)] for row in grid.rows))
+
+
+def _table(heads: Sequence[str], sides: str, rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield a table of cells that are Markdown; sides: "l" or "r" for each column, where its text stands."""
+    for row in (heads, ["---:" if side == "r" else "---" for side in sides], *rows):
+        yield f"| {' | '.join(row)} |"
     yield ""
 
 
-def _row(cells: Sequence[str]) -> Iterator[str]:
-    yield f"| {' | '.join(cells)} |"
+def _paragraph(text: str) -> tuple[str, str]:
+    return text, ""
 
 
 def _text(text: str) -> str:

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 import msgspec
-from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -12,31 +10,32 @@ from loadgen.catalog.cost import Traffic, bill
 from loadgen.catalog.model import Model, find, models
 from loadgen.catalog.price import Price, Tier
 from loadgen.errors import ScenarioError, nearest
-from loadgen.report.figures import NOTHING, clean
-from loadgen.report.table import standard_output
-from loadgen.units import format_usd, parse_count
+from loadgen.report.figures import amount, clean, usd
+from loadgen.report.layout import listing, numbers, print_json, standard_output
+from loadgen.units import parse_count
 
 
-def print_models(*, as_json: bool = False, console: Console | None = None) -> None:
-    """Print the catalogue; console: where (None: standard output)."""
-    console = console or standard_output()
+def print_models(*, as_json: bool = False) -> None:
+    """Print the catalogue."""
     known = models()
     if as_json:
-        _print_json(known, console)
+        print_json(known)
         return
-    table = _table()
-    table.add_column("model", no_wrap=True)
-    for name in ("context", "max output", "input", "output"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("by", no_wrap=True)
+    heads = map(numbers, ("context", "max output", "input", "output"))
+    table = listing("model", *heads, "by")
     for model in known:
-        _add_model(table, model)
-    console.print(table, highlight=False)
-    _print_lines("input, output: USD per million tokens; -: no source tells", console=console)
-    _print_lines(*(line for model in known for line in _more(model)), console=console)
+        price = model.price or Price()
+        tokens = (amount(model.context_tokens), amount(model.max_output_tokens))
+        by = clean(", ".join(model.sources))
+        table.add_row(clean(model.name), *tokens, usd(price.input), usd(price.output), by)
+        for tier in price.tiers:
+            table.add_row(f"  over {tier.above:,}", "", "", usd(tier.input), usd(tier.output), "")
     sources = {key: source for model in known for key, source in model.sources.items()}
-    _print_lines(
-        *(f"{key}: {source.title} ({source.date})" for key, source in sources.items()), console=console
+    _print(
+        table,
+        "input, output: USD per million tokens; -: no source tells",
+        *(line for model in known for line in _more(model)),
+        *(f"{key}: {source.title} ({source.date})" for key, source in sources.items()),
     )
 
 
@@ -49,7 +48,6 @@ def print_cost(
     prompt_tokens: str = "0",
     mix: str | None = None,
     as_json: bool = False,
-    console: Console | None = None,
     **ways: bool,
 ) -> None:
     """Print what a traffic costs with each model; counts and mix as the command line has them.
@@ -59,7 +57,6 @@ def print_cost(
     Raises:
         ScenarioError: a model that is not known, or an option that can't be.
     """
-    console = console or standard_output()
     traffic = Traffic(
         input_tokens=_count("--input", input_tokens),
         output_tokens=_count("--output", output_tokens),
@@ -78,22 +75,23 @@ def print_cost(
         )
     bills = [msgspec.structs.replace(bill(_known(name), traffic), model=name) for name in names]
     if as_json:
-        _print_json(bills, console)
+        print_json(bills)
         return
-    table = _table()
-    table.add_column("USD", no_wrap=True)
-    for name in ("input", "cached", "output", "sum", "a million tokens"):
-        table.add_column(name, justify="right", no_wrap=True)
+    heads = map(numbers, ("input", "cached", "output", "sum", "a million tokens"))
+    table = listing("USD", *heads)
     for one in bills:
         figures = (one.input_usd, one.cached_usd, one.output_usd, one.usd, one.usd_per_million_mixed)
-        table.add_row(clean(one.model), *map(_money, figures))
+        table.add_row(clean(one.model), *map(usd, figures))
         if one.fees_usd and one.usd is not None:
-            table.add_row("  with support", "", "", "", _money(one.usd + one.fees_usd), "")
-    console.print(table, highlight=False)
-    _print_lines(*(f"{one.model}: {note}" for one in bills for note in one.notes), console=console)
-    for source in dict.fromkeys(one.source for one in bills if one.source):
-        of = ", ".join(one.model for one in bills if one.source == source)
-        _print_lines(f"prices of {of}: {source}", console=console)
+            table.add_row("  with support", "", "", "", usd(one.usd + one.fees_usd), "")
+    sources: dict[str, list[str]] = {}
+    for one in bills:
+        sources.setdefault(one.source, []).append(one.model)
+    _print(
+        table,
+        *(f"{one.model}: {note}" for one in bills for note in one.notes),
+        *(f"prices of {', '.join(of)}: {source}" for source, of in sources.items() if source),
+    )
 
 
 def _known(name: str) -> Model:
@@ -125,15 +123,6 @@ def _mix(text: str) -> tuple[float, float]:
     return parts
 
 
-def _add_model(table: Table, model: Model) -> None:
-    price = model.price or Price()
-    tokens = (_tokens(model.context_tokens), _tokens(model.max_output_tokens))
-    by = clean(", ".join(model.sources))
-    table.add_row(clean(model.name), *tokens, _money(price.input), _money(price.output), by)
-    for tier in price.tiers:
-        table.add_row(f"  over {tier.above:,}", "", "", _money(tier.input), _money(tier.output), "")
-
-
 def _more(model: Model) -> Iterator[str]:
     """What else is to be known of a model: what its price has beside tokens, where sources disagree."""
     if model.aliases:
@@ -148,19 +137,19 @@ def _more(model: Model) -> Iterator[str]:
 
 def _beside(price: Price) -> Iterator[str]:
     if price.cached_input is not None:
-        yield f"cached input {_money(price.cached_input)}"
+        yield f"cached input {usd(price.cached_input)}"
     if price.image is not None:
-        yield f"an image {'from ' if price.at_least else ''}{_money(price.image)}"
+        yield f"an image {'from ' if price.at_least else ''}{usd(price.image)}"
     if price.premium:
         yield f"+{price.premium:.0%} for agentic work"
     if price.free_tokens:
         yield f"{price.free_tokens:,} tokens a month free"
     if price.support:
-        yield f"support {_money(price.support)} a month, optional"
+        yield f"support {usd(price.support)} a month, optional"
     if price.batch_discount:
         yield f"-{price.batch_discount:.0%} as a batch"
     if price.gpu_hour is not None:
-        yield f"{price.gpus} GPU at {_money(price.gpu_hour)} an hour each"
+        yield f"{price.gpus} GPU at {usd(price.gpu_hour)} an hour each"
 
 
 def _said(model: Model) -> dict[str, dict[str, str]]:
@@ -172,7 +161,7 @@ def _said(model: Model) -> dict[str, dict[str, str]]:
     for key, facts in model.facts.items():
         for what in ("context_tokens", "max_output_tokens"):
             if (count := getattr(facts, what)) is not None:
-                said.setdefault(what, {})[key] = _tokens(count)
+                said.setdefault(what, {})[key] = amount(count)
         for what, value in msgspec.structs.asdict(facts.price or Price()).items():
             if value:
                 text = ", ".join(map(_tier, value)) if what == "tiers" else f"{value:g}"
@@ -181,26 +170,11 @@ def _said(model: Model) -> dict[str, dict[str, str]]:
 
 
 def _tier(tier: Tier) -> str:
-    return f"over {tier.above:,}: {_money(tier.input)} and {_money(tier.output)}"
+    return f"over {tier.above:,}: {usd(tier.input)} and {usd(tier.output)}"
 
 
-def _print_lines(*lines: str, console: Console) -> None:
-    for line in lines:
-        console.print(Text(clean(line), "dim"), highlight=False)
-
-
-def _print_json(value: object, console: Console) -> None:
-    text = msgspec.json.format(msgspec.json.encode(value), indent=1).decode()
-    console.print(Text(text), soft_wrap=True, highlight=False)
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-
-
-def _tokens(count: int | None) -> str:
-    return NOTHING if count is None else f"{count:,}"
-
-
-def _money(usd: float | None) -> str:
-    return NOTHING if usd is None else format_usd(usd)
+def _print(table: Table, *notes: str) -> None:
+    console = standard_output()
+    console.print(table, highlight=False)
+    for note in notes:
+        console.print(Text(clean(note), "dim"), highlight=False)

@@ -1,35 +1,33 @@
 """Plots over all requests: percentiles, distributions, the run over time. Each has the table of its figures.
 
-A plot's `figure` is plotly.js's data and layout, without colours of ink and paper: the page has those.
+Figures are without colours of ink and paper: the page has those.
 """
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from loadgen.measure.histogram import MIDPOINTS, Counts, Distribution
 from loadgen.measure.metrics import ALL_METRICS, Metric
-from loadgen.report.figures import NOTHING, clean
-from loadgen.report.said import Grid
+from loadgen.report.figures import clean, number
+from loadgen.report.grids import Grid
 from loadgen.results.model import Dist, Report, TargetReport
-from loadgen.units import format_number
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#808080")
 """Told apart by colour-blind eyes (Okabe & Ito 2008); those seen on white and on black come first."""
 NEUTRAL: Final = "#808080"
 _DASHES: Final = ("solid", "dash", "dot", "dashdot")
 _SYMBOLS: Final = ("circle", "diamond", "square", "triangle-up", "cross")
-_SPIKE: Final = {
-    "spikethickness": 1,
-    "spikedash": "solid",
-    "spikecolor": NEUTRAL,
-}  # the line where a hover is
+_SPIKE: Final = {"spikethickness": 1, "spikedash": "solid", "spikecolor": NEUTRAL}  # where a hover is
 _PER_DECADE: Final = 40
 _BINS: Final = 40
 _MANY: Final = 4  # more areas than these hide each other
+_TTFT: Final = "TTFT, ms"
+_COUNTED: Final = ("sent", "ok", "failed", "output_tokens")
 _LADDER: Final = (1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 99.99)
 
 Rows = Mapping[tuple[str, str], Counts]
@@ -37,10 +35,12 @@ Rows = Mapping[tuple[str, str], Counts]
 
 
 class Plot(NamedTuple):
-    """One plot. caption: how to read it. alt: what it shows, for those who can't see it."""
+    """One plot. caption: how to read it. alt: what it shows, for those who can't see it.
+
+    figure: plotly.js's data and layout. table: its figures; it has the plot's title.
+    """
 
     id: str
-    title: str
     caption: str
     alt: str
     figure: dict[str, Any]
@@ -71,12 +71,17 @@ def marker(i: int) -> dict[str, Any]:
     return {"color": COLOURS[i % len(COLOURS)], "symbol": _SYMBOLS[i % len(_SYMBOLS)]}
 
 
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    """Return an axis. more: as plotly has it."""
+    return {"title": {"text": title}, **more}
+
+
 def scale_of(values: Sequence[float], what: str) -> dict[str, Any]:
     """Return an axis: from 0, or logarithmic (and saying so) where the values differ by a factor of 30."""
     known = sorted(v for v in values if v > 0)
     if known and known[-1] > 30 * known[len(known) // 2]:
-        return {"title": {"text": f"{what}, log scale"}, "type": "log"}
-    return {"title": {"text": what}, "rangemode": "tozero"}
+        return axis(f"{what}, log scale", type="log")
+    return axis(what, rangemode="tozero")
 
 
 # percentile spectrum and distributions, from the histograms
@@ -98,31 +103,30 @@ def spectrum(report: Report, rows: Rows, key: str, name: str) -> Plot | None:
     top = max(d.count for _, _, d in found)
     ticks = [10.0**n for n in range(1, len(str(top)))]
     layout = {
-        "xaxis": {
-            "type": "log",
-            "title": {"text": "share of requests that were no slower"},
-            "tickvals": [1.0, 2.0, *ticks],
-            "ticktext": ["0 %", "50 %", *(f"{_percent(100 - 100 / n)} %" for n in ticks)],
-        },
+        "xaxis": axis(
+            "share of requests that were no slower",
+            type="log",
+            tickvals=[1.0, 2.0, *ticks],
+            ticktext=["0 %", "50 %", *(f"{_percent(100 - 100 / n)} %" for n in ticks)],
+        ),
         "yaxis": scale_of([v for t in traces for v in t["y"]], f"{name}, {metric.unit}"),
         "hovermode": "closest",
     }
-    heads = ("", *(clean(t.name) for _, t, _ in found))
-    table = [(f"p{_percent(p)}", *(_number(d.percentile(p)) for _, _, d in found)) for p in _LADDER]
-    table += [("maximum", *(_number(d.at_rank(d.count)) for _, _, d in found))]
+    heads = (f"{name}, {metric.unit}", *(clean(t.name) for _, t, _ in found))
+    table = [(f"p{_percent(p)}", *(number(d.percentile(p)) for _, _, d in found)) for p in _LADDER]
+    table += [("maximum", *(number(d.at_rank(d.count)) for _, _, d in found))]
     table += [("requests", *(f"{d.count:,}" for _, _, d in found))]
     said = [
-        f"{clean(t.name)} {_number(d.percentile(50))} at p50 and {_number(d.percentile(99))} at p99"
+        f"{clean(t.name)} {number(d.percentile(50))} at p50 and {number(d.percentile(99))} at p99"
         for _, t, d in found
     ]
     return Plot(
         f"spectrum-{metric.name}",
-        f"Percentiles of {name}",
         "Each step to the right is a rarer request: one in ten, one in a hundred. Successful requests of the "
         "window. Bars: 95 % intervals of p50, p90 and p99.",
         f"{name} in {metric.unit} by percentile: {'; '.join(said)}.",
         {"data": traces, "layout": layout},
-        Grid((f"{name}, {metric.unit}", *heads[1:]), tuple(table)),
+        Grid(f"Percentiles of {name}", heads, tuple(table)),
     )
 
 
@@ -144,7 +148,7 @@ def _intervals(i: int, dist: Dist | None) -> Iterator[dict[str, Any]]:
         "mode": "markers",
         "marker": marker(i) | {"size": 7},
         "showlegend": False,
-        "text": [f"{_number(low)} to {_number(high)}" for low, high in known.values()],
+        "text": [f"{number(low)} to {number(high)}" for low, high in known.values()],
         "hovertemplate": "%{y:,.4g}, 95 %: %{text}",
         "error_y": {
             "type": "data",
@@ -162,7 +166,7 @@ def distribution(report: Report, rows: Rows, key: str, name: str, of: str) -> Pl
         return None
     edges = _edges([d for _, _, d in found], metric.scale)
     shares = [_shares(rows[target.name, key], metric.scale, edges) for _, target, _ in found]
-    bins = [f"{_number(low)} to {_number(high)}" for low, high in pairwise(edges)]
+    bins = [f"{number(low)} to {number(high)}" for low, high in pairwise(edges)]
     ratio = edges[1] / edges[0]
     centres = [edge * ratio**0.5 for edge in (edges[0] / ratio, *edges)]
     traces: list[dict[str, Any]] = []
@@ -181,29 +185,22 @@ def distribution(report: Report, rows: Rows, key: str, name: str, of: str) -> Pl
     told = np.array(shares).max(axis=0) > 0
     named = name if metric.unit in name else f"{name}, {metric.unit}"
     table = [(text, *(f"{share[b]:.2f} %" for share in shares)) for b, text in enumerate(bins) if told[b]]
+    heads = (named, *(clean(t.name) for _, t, _ in found))
     peaks = [
-        f"{clean(target.name)} most often {bins[int(np.argmax(share))]}"
-        for (_, target, _), share in zip(found, shares, strict=True)
+        f"{who} most often {bins[int(np.argmax(share))]}"
+        for who, share in zip(heads[1:], shares, strict=True)
     ]
+    layout = {
+        "xaxis": axis(f"{named}, log scale", type="log", unifiedhovertitle={"text": name}, **_SPIKE),
+        "yaxis": axis(f"% of {of}", rangemode="tozero"),
+        "hovermode": "x unified",
+    }
     return Plot(
         f"distribution-{metric.name}",
-        f"Distribution of {name}",
         f"Share of the {of} of the window in each step; the steps are equally wide on the logarithmic axis.",
         f"Distribution of {name} in {metric.unit}: {'; '.join(peaks)}.",
-        {
-            "data": traces,
-            "layout": {
-                "xaxis": {
-                    "type": "log",
-                    "title": {"text": f"{named}, log scale"},
-                    "unifiedhovertitle": {"text": name},
-                    **_SPIKE,
-                },
-                "yaxis": {"title": {"text": f"% of {of}"}, "rangemode": "tozero"},
-                "hovermode": "x unified",
-            },
-        },
-        Grid((named, *(clean(t.name) for _, t, _ in found)), tuple(table)),
+        {"data": traces, "layout": layout},
+        Grid(f"Distribution of {name}", heads, tuple(table)),
         340,
     )
 
@@ -241,86 +238,85 @@ def _shares(counts: Counts, scale: float, edges: Sequence[float]) -> list[float]
 # over time, from the series
 
 
+class _Curve(NamedTuple):
+    """What is drawn over time. head: its column in the table; look: of its line, None for bars."""
+
+    head: str
+    panel: str
+    values: Callable[[Mapping[str, Any]], Sequence[float | None]]
+    hover: str
+    look: dict[str, Any] | None
+
+
 def over_time(report: Report, phases: Sequence[Span]) -> Plot | None:
     """Throughput, TTFT and failures of every interval, phases marked; None where there is no series."""
     shown = [(i, t, t.series) for i, t in enumerate(report.targets) if t.series.get("sent")]
     if not shown:
         return None
-    tokens = any(sum(s["output_tokens"]) for _, _, s in shown)
-    latency = any(v is not None for _, _, s in shown for v in s["ttft_p50_ms"])
-    failures = any(sum(s["failed"]) for _, _, s in shown)
-    what = "output tokens/s" if tokens else "requests/s"
-    panels = [what, *(["TTFT, ms"] if latency else []), *(["failed requests"] if failures else [])]
+    curves = list(_curves([series for *_, series in shown]))
+    panels = list(dict.fromkeys(curve.panel for curve in curves))
     traces: list[dict[str, Any]] = []
     table: list[tuple[str, ...]] = []
     for i, target, series in shown:
         step = series["interval_s"]
-        busy = [n for n, row in enumerate(zip(*_columns(series), strict=True)) if any(row)]
-        at = range(busy[0], busy[-1] + 1) if busy else range(0)
-        counted = series["output_tokens" if tokens else "ok"]
-        columns = {what: [round(counted[n] / step, 2) for n in at]}
-        columns |= {p: [series[f"ttft_{p}_ms"][n] for n in at] for p in ("p50", "p99") if latency}
-        columns |= {"failed": [series["failed"][n] for n in at]} if failures else {}
-        middles = [round((n + 0.5) * step, 3) for n in at]
-        traces += _time_traces(i, label(target.name), middles, columns, panels)
+        busy = [n for n, row in enumerate(zip(*map(series.get, _COUNTED), strict=True)) if any(row)]
+        at = slice(busy[0], busy[-1] + 1) if busy else slice(0)
+        seconds = [n * step for n in range(len(series["sent"]))[at]]
+        columns = [curve.values(series)[at] for curve in curves]
+        for curve, values in zip(curves, columns, strict=True):
+            panel = panels.index(curve.panel)
+            colour = COLOURS[i % len(COLOURS)]
+            traces.append(
+                {
+                    "name": label(target.name),
+                    "legendgroup": str(i),
+                    "x": [round(second + step / 2, 3) for second in seconds],
+                    "y": values,
+                    "yaxis": f"y{panel + 1}" if panel else "y",
+                    "showlegend": curve is curves[0],
+                    "hovertemplate": curve.hover,
+                }
+                | ({"type": "bar", "marker": {"color": colour}} if curve.look is None else {})
+                | ({} if curve.look is None else {"mode": "lines", "line": line(i) | curve.look})
+            )
         table += [
-            (clean(target.name), f"{n * step:g}", *(_number(c[row]) for c in columns.values()))
-            for row, n in enumerate(at)
+            (clean(target.name), f"{second:g}", *map(number, row))
+            for second, *row in zip(seconds, *columns, strict=True)
         ]
-    heads = ("target", "from second", what, *(["TTFT p50", "p99"] if latency else []))
-    heads += ("failed",) if failures else ()
     ends_s = max([s["interval_s"] * len(s["sent"]) for *_, s in shown] + [p.end_s for p in phases])
     marked = ", ".join(f"{p.name} {p.start_s:.3g} to {p.end_s:.3g} s" for p in phases)
     return Plot(
         "over-time",
-        "Over time",
         "Tokens by when they arrived, requests by when they ended."
-        + (" TTFT by when the request was sent: p50 thick, p99 thin." if latency else "")
+        + (" TTFT by when the request was sent: p50 thick, p99 thin." if _TTFT in panels else "")
         + (" Shaded: outside the window." if len(phases) > 1 else ""),
         f"{', '.join(panels)} over {ends_s:g} s; phases: {marked or 'not known'}.",
         {"data": traces, "layout": _panels(panels, ends_s) | _shade(phases)},
-        Grid(heads, tuple(table)),
+        Grid("Over time", ("target", "from second", *(curve.head for curve in curves)), tuple(table)),
         160 + 170 * len(panels),
     )
 
 
-def _columns(series: Mapping[str, Any]) -> list[list[float]]:
-    return [series[name] for name in ("sent", "ok", "failed", "output_tokens")]
-
-
-def _time_traces(
-    i: int, name: str, x: list[float], columns: Mapping[str, list[Any]], panels: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    """Yield a target's traces: one a column, in the panel it belongs to."""
-    same = {"name": name, "legendgroup": str(i), "x": x}
-    for column, values in columns.items():
-        first = column == panels[0]
-        panel = 1 if first else 2 if column in ("p50", "p99") else len(panels)
-        axis = "y" if panel == 1 else f"y{panel}"
-        said = {"p50": "TTFT p50 %{y:,.4g} ms", "p99": "TTFT p99 %{y:,.4g} ms", "failed": "%{y} failed"}
-        trace = same | {
-            "y": values,
-            "yaxis": axis,
-            "showlegend": first,
-            "hovertemplate": said.get(column, "%{y:,.4g} " + column),
-        }
-        if column == "failed":
-            yield trace | {"type": "bar", "marker": {"color": COLOURS[i % len(COLOURS)]}}
-        else:
-            yield trace | {"mode": "lines", "line": line(i) | ({"width": 1} if column == "p99" else {})}
+def _curves(known: Sequence[Mapping[str, Any]]) -> Iterator[_Curve]:
+    """Yield what there is to be drawn of these series."""
+    tokens = any(sum(series["output_tokens"]) for series in known)
+    what, key = ("output tokens/s", "output_tokens") if tokens else ("requests/s", "ok")
+    yield _Curve(
+        what, what, lambda s: [round(n / s["interval_s"], 2) for n in s[key]], "%{y:,.4g} " + what, {}
+    )
+    if any(value is not None for series in known for value in series["ttft_p50_ms"]):
+        yield _Curve("TTFT p50", _TTFT, itemgetter("ttft_p50_ms"), "TTFT p50 %{y:,.4g} ms", {})
+        yield _Curve("p99", _TTFT, itemgetter("ttft_p99_ms"), "TTFT p99 %{y:,.4g} ms", {"width": 1})
+    if any(sum(series["failed"]) for series in known):
+        yield _Curve("failed", "failed requests", itemgetter("failed"), "%{y} failed", None)
 
 
 def _panels(names: Sequence[str], ends_s: float) -> dict[str, Any]:
     """Return a layout of panels below each other over one axis of time."""
     n = len(names)
+    time = {"range": [0, ends_s], "unifiedhovertitle": {"text": "%{x:.4g} s"}, **_SPIKE}
     layout: dict[str, Any] = {
-        "xaxis": {
-            "title": {"text": "seconds since the start"},
-            "range": [0, ends_s],
-            "unifiedhovertitle": {"text": "%{x:.4g} s"},
-            **_SPIKE,
-            "anchor": "y" if n == 1 else f"y{n}",
-        },
+        "xaxis": axis("seconds since the start", anchor="y" if n == 1 else f"y{n}", **time),
         "hovermode": "x unified",
         "hoversubplots": "axis",
         "barmode": "stack",
@@ -328,8 +324,7 @@ def _panels(names: Sequence[str], ends_s: float) -> dict[str, Any]:
     }
     for k, name in enumerate(names):
         domain = [1 - (k + 1) / n + (0.03 if k < n - 1 else 0), 1 - k / n - (0.03 if k else 0)]
-        axis = {"title": {"text": name}, "rangemode": "tozero", "domain": domain}
-        layout["yaxis" if k == 0 else f"yaxis{k + 1}"] = axis
+        layout[f"yaxis{k + 1}" if k else "yaxis"] = axis(name, rangemode="tozero", domain=domain)
     return layout
 
 
@@ -367,7 +362,3 @@ def _shade(phases: Sequence[Span]) -> dict[str, Any]:
 
 def _percent(p: float) -> str:
     return f"{p:.6g}"
-
-
-def _number(value: float | None) -> str:
-    return NOTHING if value is None else format_number(value)

@@ -2,18 +2,22 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from loadgen.plan.plan import Plan
-from loadgen.report import money, routes
+from loadgen.plan.routes import choose, prompt_tokens
 from loadgen.report.chart import chart
-from loadgen.run.forecast import first_sessions
+from loadgen.results.routes import route_facts
+from loadgen.run.forecast import UNKNOWN, Forecast, check_budget, first_sessions, forecasts
 from loadgen.run.limits import most_connections
+from loadgen.run.prices import priced
 from loadgen.scenario.model import FromEnv, Scenario, Target
-from loadgen.units import format_duration
+from loadgen.units import format_duration, format_usd
 from loadgen.workload.prompt import Prompts, Turn, joined
 
 
@@ -27,52 +31,47 @@ class _Said(NamedTuple):
 
 
 def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
-    """Return the text, lines of at most about 100 characters."""
-    lines = [f"{scenario.name}: the scenario is right", *_about(scenario), ""]
+    """Return the text, lines of at most about 100 characters.
+
+    Raises:
+        ScenarioError: the budget can't be kept.
+    """
+    per = " for each target" if plan.targets > 1 else ""
+    numbers = first_sessions(plan, prompts)
+    lines = [f"{scenario.name}: the scenario is right"]
+    if scenario.description:
+        lines.append(f"  {scenario.description}")
+    lines.append("")
     for target in scenario.targets:
-        lines += _target(target)
-    lines += [
-        "",
-        *_load(scenario, plan, prompts),
-        "",
-        *_words(scenario, plan, prompts),
-        *routes.preview(scenario, prompts, first_sessions(plan, prompts)),
-        *_objectives(scenario),
-        "",
-        *money.preview(scenario, plan, prompts),
-        f"plan digest  {plan.digest[:16]}",
-    ]
+        lines += _beside("target", _target(target))
+    lines += ["", *_load(scenario, plan, per), *_requests(scenario, plan, prompts, per), *chart(plan)]
+    lines += ["", *_words(scenario, plan, prompts, numbers)]
+    if scenario.routes:
+        lines += ["", *_routes(scenario, prompts, numbers)]
+    lines += _beside("objectives", [objective.text for objective in scenario.slo.objectives])
+    lines += ["", *_beside("cost", _cost(scenario, plan, prompts)), f"plan digest  {plan.digest[:16]}"]
     return "\n".join(lines)
 
 
-def _about(scenario: Scenario) -> list[str]:
-    return [f"  {scenario.description}"] if scenario.description else []
-
-
-def _objectives(scenario: Scenario) -> Iterator[str]:
-    for i, objective in enumerate(scenario.slo.objectives):
-        yield f"{'' if i else 'objectives':<13}{objective.text}"
+def _beside(head: str, texts: Iterable[str]) -> Iterator[str]:
+    for i, text in enumerate(texts):
+        yield f"{'' if i else head:<13}{text}"
 
 
 def _target(target: Target) -> Iterator[str]:
     where = target.base_url or "built-in simulator (SIMULATED)"
-    yield f"target       {target.name}: {target.model} at {where}{'' if target.alone else ', by routes only'}"
+    yield f"{target.name}: {target.model} at {where}{'' if target.alone else ', by routes only'}"
     if target.insecure:
-        yield "             INSECURE: certificates are not checked"
-    given = [target.api_key_env, *(v.env for v in _from_environment(target))]
-    for name in dict.fromkeys(n for n in given if n):
-        if not os.environ.get(name):
-            yield f"             the environment variable {name} is not set: a run would stop there"
-
-
-def _from_environment(target: Target) -> list[FromEnv]:
+        yield "INSECURE: certificates are not checked"
     values = [*target.headers.values(), *target.query.values()]
-    return [v for v in values if isinstance(v, FromEnv)]
+    names = [target.api_key_env, *(v.env for v in values if isinstance(v, FromEnv))]
+    for name in dict.fromkeys(names):
+        if name and not os.environ.get(name):
+            yield f"the environment variable {name} is not set: a run would stop there"
 
 
-def _load(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
+def _load(scenario: Scenario, plan: Plan, per: str) -> Iterator[str]:
     load = scenario.load
-    per = " for each target" if plan.targets > 1 else ""
     yield f"load         {_how(scenario, per)}"
     if len(plan.levels) > 1:
         yield f"levels       {', '.join(v.label for v in plan.levels)}, one after the other"
@@ -92,28 +91,22 @@ def _load(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
     if not plan.open_loop and load.ramp_ns > load.warmup_ns > 0:
         yield "note         the window opens before all sessions have begun (ramp is longer than warmup)"
     most = most_connections(plan, (*scenario.alone, *scenario.routed), load.max_in_flight)
-    bound = (
-        "as many as the answers need: nothing bounds them"
-        if most is None
-        else f"up to {most:,} at a time in all"
-    )
-    yield f"connections  {bound}"
-    yield from _requests(scenario, plan, prompts)
-    yield from chart(plan)
+    bound = "as many as the answers need: nothing bounds them"
+    yield f"connections  {bound if most is None else f'up to {most:,} at a time in all'}"
 
 
 def _how(scenario: Scenario, per: str) -> str:
     load = scenario.load
-    ramp = f", begun over {format_duration(load.ramp_ns)}" if load.ramp_ns else ", all begun at once"
+    over = f"over {format_duration(load.ramp_ns)}" if load.ramp_ns else ""
+    begun = f", begun {over}" if over else ", all begun at once"
     law = f"open loop, {load.arrivals} arrivals"
     if load.arrivals == "gamma":
         law += f" of burstiness {load.burstiness:g}"
-    rising = f", rising over {format_duration(load.ramp_ns)}" if load.ramp_ns else ""
     values = load.levels or (load.rate_per_s or load.users or load.concurrency or 1,)
     some = "to".join(f" {v:g} " for v in dict.fromkeys((min(values), max(values)))).strip()
     match load.mode:
         case "rate":
-            return f"{some} sessions a second{per} ({law}){rising}"
+            return f"{some} sessions a second{per} ({law}){f', rising {over}' if over else ''}"
         case "stages":
             return f"{len(load.stages)} stages of rates{per} ({law})"
         case "burst":
@@ -125,37 +118,32 @@ def _how(scenario: Scenario, per: str) -> str:
             assert load.trace is not None  # noqa: S101  # what the mode says
             return f"the arrivals of the workload's file{per}, {load.trace.speed:g} x as fast (open loop)"
         case "users":
-            return f"{some} users{per}, each one conversation after the other (closed loop){ramp}"
+            return f"{some} users{per}, each one conversation after the other (closed loop){begun}"
         case "one_at_a_time":
             return "one request at a time, the targets in turn (closed loop)"
         case _:
-            return f"{some} sessions at any time{per} (closed loop){ramp}"
+            return f"{some} sessions at any time{per} (closed loop){begun}"
 
 
 def _window(scenario: Scenario, per: str) -> str:
     load = scenario.load
-    opens = (
-        f"opens after {format_duration(load.warmup_ns)} of warm-up, " if load.warmup_ns else "opens at once, "
-    )
-    ends = []
-    if load.duration_ns is not None:
-        ends.append(format_duration(load.duration_ns))
+    warmup = format_duration(load.warmup_ns)
+    opens = f"opens after {warmup} of warm-up, ends then" if load.warmup_ns else "opens at once, ends"
+    ends = [] if load.duration_ns is None else [format_duration(load.duration_ns)]
     if load.requests is not None:
         ends.append(f"{int(load.requests):,} sessions{per}")
     if not ends:
         ends.append("the last " + {"stages": "stage", "trace": "arrival"}.get(load.mode, "burst"))
     first = ", whichever is first" if len(ends) > 1 else ""
-    each = "of each level: " if load.levels else ""
-    return f"{each}{opens}ends {'then ' if load.warmup_ns else ''}after {' or '.join(ends)}{first}"
+    return f"{'of each level: ' if load.levels else ''}{opens} after {' or '.join(ends)}{first}"
 
 
-def _requests(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
+def _requests(scenario: Scenario, plan: Plan, prompts: Prompts, per: str) -> Iterator[str]:
     load = scenario.load
     if plan.open_loop:
-        windows = [plan.arrivals_in(level) for level in plan.levels]
-        counted, before = sum(windows), len(plan.when_ns) - sum(windows)
+        counted = sum(map(plan.arrivals_in, plan.levels))
+        before = len(plan.when_ns) - counted
         warm = f", {before:,} before" if before else ""
-        per = " for each target" if plan.targets > 1 else ""
         yield f"sessions     {counted:,} planned for the window{warm}{per}"
     elif load.requests is not None:
         most = int(load.requests) * plan.targets * len(plan.levels)
@@ -176,14 +164,14 @@ def _planned(plan: Plan, prompts: int | None) -> int | None:
     return min(known) * plan.targets if known else None
 
 
-def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
-    numbers = first_sessions(plan, prompts)
+def _words(scenario: Scenario, plan: Plan, prompts: Prompts, numbers: Sequence[int]) -> Iterator[str]:
     tasks: Counter[str] = Counter()
     looked_at: list[list[_Said]] = []
     for said in (prompts.conversation(number, 0) for number in numbers):
         tasks[said.task] += 1
         looked_at.append([_said(turn) for turn in said.turns])
     turns = [turn for session in looked_at for turn in session]
+    caps = [turn.asked_output_tokens for turn in turns if turn.asked_output_tokens is not None]
     sources = dict.fromkeys(w.file or w.source for w in scenario.workloads)
     yield f"prompts      {', '.join(sources)}; of {len(looked_at):,} sessions looked at:"
     if len(tasks) > 1:
@@ -191,13 +179,10 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
         yield f"  tasks            {shares}"
     if len(turns) > len(looked_at):
         yield f"  turns            {_spread([len(session) for session in looked_at])}"
-    chars = [turn.chars for turn in turns if not turn.body]
-    if chars:
+    if chars := [turn.chars for turn in turns if not turn.body]:
         yield f"  characters       {_spread(chars)}"
-    asked = [turn.asked_prompt_tokens for turn in turns if turn.asked_prompt_tokens is not None]
-    if asked:
+    if asked := [turn.asked_prompt_tokens for turn in turns if turn.asked_prompt_tokens is not None]:
         yield f"  prompt tokens    {_spread(asked)} asked for"
-    caps = [turn.asked_output_tokens for turn in turns if turn.asked_output_tokens is not None]
     if caps:
         yield f"  answer at most   {_spread(caps)} tokens"
     elif any(t.endpoint not in ("images", "embeddings") for t in scenario.targets):
@@ -208,9 +193,9 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
             yield f"  in all about     {', '.join(told)}"
     if any(prompts.set_aside.values()):
         yield f"  set aside        {', '.join(f'{n:,} {what}' for what, n in prompts.set_aside.items() if n)}"
-    unsalted = [w for w in scenario.workloads if not w.salt]
-    salted = "none: a cache may serve" if unsalted else "every prompt begins with a mark of its own"
-    yield f"  salt             {salted}"
+    salted = all(w.salt for w in scenario.workloads)
+    salt = "every prompt begins with a mark of its own" if salted else "none: a cache may serve"
+    yield f"  salt             {salt}"
 
 
 def _sums(looked_at: list[list[_Said]], scale: float) -> Iterator[str]:
@@ -242,3 +227,44 @@ def _said(turn: Turn) -> _Said:
 def _spread(values: list[int]) -> str:
     low, middle, high = np.percentile(values, [0, 50, 100])
     return f"{low:,.0f} to {high:,.0f}, median {middle:,.0f}"
+
+
+def _routes(scenario: Scenario, prompts: Prompts, numbers: Sequence[int]) -> Iterator[str]:
+    """Say what each route takes of the first turns of these sessions."""
+    taken: Counter[int] = Counter()
+    for number in numbers:
+        said = prompts.conversation(number, len(scenario.alone))
+        taken[choose(scenario.routes, said, prompt_tokens(said.turns[0], said.chars_per_token))] += 1
+    yield f"routes       of the mix, by the first turns of {len(numbers):,} sessions:"
+    for i, route in enumerate(route_facts(scenario.routes)):
+        yield f"  {taken[i] / len(numbers):>5.0%} to {route.to}: {route.when}"
+
+
+def _cost(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
+    """Say the most that a run can cost, of each target and in all."""
+    found = forecasts(msgspec.structs.replace(scenario, targets=priced(scenario.targets)), plan, prompts)
+    check_budget(scenario, found)
+    simulated = {t.name for t in scenario.targets if t.base_url is None}
+    for one in found:
+        yield f"{one.name}{' SIMULATED' if one.name in simulated else ''}: {_most(one)}"
+    bound, most = scenario.budget.max_usd, sum(one.usd for one in found)
+    if bound is not None and bound < most:
+        yield f"in all at most USD {format_usd(bound)}, the budget: then the run ends"
+    elif any(one.why == UNKNOWN for one in found):
+        return
+    elif most == inf:
+        yield "in all: no bound; budget.max_usd, or --max-cost, sets one"
+    elif len(found) > 1:
+        yield f"in all at most USD {format_usd(most)}"
+
+
+def _most(one: Forecast) -> str:
+    if one.hourly_usd:
+        return f"USD {format_usd(one.hourly_usd)} an hour, whatever is sent"
+    if one.usd < inf:
+        before = f", USD {format_usd(one.before_usd)} of it before the load" if one.before_usd else ""
+        return f"at most {'about ' if one.about else ''}USD {format_usd(one.usd)}{before}"
+    if one.why == UNKNOWN:
+        return one.why
+    each = f", each for at most USD {format_usd(one.request_usd)}" if one.request_usd < inf else ""
+    return f"no bound: {one.why}{each}"

@@ -9,9 +9,9 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from loadgen.report.figures import NOTHING, clean
-from loadgen.report.plots import COLOURS, Plot, label, marker, scale_of
-from loadgen.report.said import Grid
+from loadgen.report.figures import amount, clean, number
+from loadgen.report.grids import Grid
+from loadgen.report.plots import COLOURS, Plot, axis, label, marker, scale_of
 from loadgen.units import NS_PER_MS, format_number
 
 _ROWS: Final = 240  # of the timeline, over all targets
@@ -23,6 +23,7 @@ _PARTS: Final = (
     ("wait for output", "#707070"),
     ("stream", COLOURS[5]),
 )
+_TOKENS: Final = ("prompt tokens", "output tokens")
 
 
 class Request(msgspec.Struct):
@@ -122,23 +123,16 @@ def timeline(picked: dict[str, Picked]) -> Plot | None:
         return None
     y = list(range(1, len(rows) + 1))
     hover = [_hover(r) for r in rows]
-    traces: list[dict[str, Any]] = []
-    for (name, colour), lengths in zip(_PARTS, zip(*map(_parts, rows), strict=True), strict=True):
-        if any(lengths):
-            bar = {"type": "bar", "orientation": "h", "name": name, "marker": {"color": colour}}
-            words = {"text": hover, "textposition": "none", "hovertemplate": "%{text}<extra></extra>"}
-            traces.append(bar | words | {"x": [round(v, 3) for v in lengths], "y": y})
-    bad = [(r, n, text) for r, n, text in zip(rows, y, hover, strict=True) if r.outcome != "ok"]
-    if bad:
-        points = {
-            "x": [r.took_ms for r, *_ in bad],
-            "y": [n for _, n, _ in bad],
-            "text": [t for *_, t in bad],
-        }
-        look = {"mode": "markers", "marker": {"symbol": "x", "size": 7, "color": "#E0433A"}}
-        traces.append(
-            points | look | {"name": "failed or cut off", "hovertemplate": "%{text}<extra></extra>"}
-        )
+    bar = {"type": "bar", "orientation": "h", "textposition": "none"}
+    traces = [
+        _trace(name, [round(v, 3) for v in lengths], y, hover, **bar, marker={"color": colour})
+        for (name, colour), lengths in zip(_PARTS, zip(*map(_parts, rows), strict=True), strict=True)
+        if any(lengths)
+    ]
+    if bad := [n for n, r in enumerate(rows) if r.outcome != "ok"]:
+        cross = {"mode": "markers", "marker": {"symbol": "x", "size": 7, "color": "#E0433A"}}
+        took, texts = [rows[n].took_ms for n in bad], [hover[n] for n in bad]
+        traces.append(_trace("failed or cut off", took, [y[n] for n in bad], texts, **cross))
     traces += _whose(rows, picked) if several else ()
     whom = " The mark on the left tells the target." if several else ""
     shown, total = len(rows), sum(p.seen for p in picked.values())
@@ -148,14 +142,13 @@ def timeline(picked: dict[str, Picked]) -> Plot | None:
         "barmode": "stack",
         "bargap": 0,
         "hovermode": "closest",
-        "xaxis": {"title": {"text": "ms since the planned start"}, "domain": [0.03 if several else 0, 1]},
+        "xaxis": axis("ms since the planned start", domain=[0.03 if several else 0, 1]),
         "yaxis": {"range": [shown + 0.5, 0.5], "showticklabels": False, "showgrid": False, "zeroline": False},
         "legend": {"traceorder": "normal", "itemsizing": "constant"},
         "xaxis2": {"domain": [0, 0.02], "visible": False, "range": [-1, 1]},
     }
     return Plot(
         "requests",
-        "Single requests",
         f"A line is a request of the window, the slowest on top ({which}).{whom}",
         f"Bars of {shown} requests by how long they took, from {format_number(rows[0].took_ms)} ms "
         f"({clean(rows[0].whose)}) down to {format_number(rows[-1].took_ms)} ms ({clean(rows[-1].whose)}).",
@@ -163,6 +156,12 @@ def timeline(picked: dict[str, Picked]) -> Plot | None:
         _request_table(rows),
         140 + _ROW_PX * shown,
     )
+
+
+def _trace(
+    name: str, x: Sequence[Any], y: Sequence[int], hover: Sequence[str], **look: Any
+) -> dict[str, Any]:
+    return {"name": name, "x": x, "y": y, "text": hover, "hovertemplate": "%{text}<extra></extra>"} | look
 
 
 def _some(picked: Picked, most: int) -> Iterator[Request]:
@@ -204,41 +203,27 @@ def _hover(r: Request) -> str:
     lengths = zip(_PARTS, _parts(r), strict=True)
     told = [f"{label(r.whose)}, request {r.seq}", f"{format_number(r.took_ms)} ms in all"]
     told += [f"{name} {format_number(ms)} ms" for (name, _), ms in lengths if ms]
-    told += [f"{n:,} {what}" for n, what in _tokens(r) if n is not None]
+    tokens = zip((r.prompt_tokens, r.output_tokens), _TOKENS, strict=True)
+    told += [f"{n:,} {what}" for n, what in tokens if n is not None]
     if r.outcome != "ok":
         told.append(label(f"{r.outcome}: {r.error or ''}"[:200]))
     return "<br>".join(told)
 
 
-def _tokens(r: Request) -> tuple[tuple[int | None, str], ...]:
-    return (r.prompt_tokens, "prompt tokens"), (r.output_tokens, "output tokens")
-
-
 def _request_table(rows: Sequence[Request]) -> Grid:
-    heads = (
-        "target",
-        "request",
-        "task",
-        "outcome",
-        "ms in all",
-        *(name for name, _ in _PARTS),
-        "prompt tokens",
+    heads = ("target", "request", "task", "outcome", "ms in all", *(name for name, _ in _PARTS), *_TOKENS)
+    cells = (
+        (
+            clean(r.whose),
+            str(r.seq),
+            clean(r.task),
+            clean(r.outcome if r.error is None else f"{r.outcome}: {r.error}"),
+            *map(number, (r.took_ms, *_parts(r))),
+            *map(amount, (r.prompt_tokens, r.output_tokens)),
+        )
+        for r in rows
     )
-    return Grid(
-        (*heads, "output tokens"),
-        tuple(
-            (
-                clean(r.whose),
-                str(r.seq),
-                clean(r.task),
-                clean(r.outcome if r.error is None else f"{r.outcome}: {r.error}"),
-                format_number(r.took_ms),
-                *map(format_number, _parts(r)),
-                *(NOTHING if n is None else f"{n:,}" for n, _ in _tokens(r)),
-            )
-            for r in rows
-        ),
-    )
+    return Grid("Single requests", heads, tuple(cells))
 
 
 # TTFT against prompt length
@@ -265,7 +250,6 @@ def by_prompt_length(picked: dict[str, Picked]) -> Plot | None:
     drawn = any(len(p.random) < p.seen for p in picked.values())
     return Plot(
         "prompt-length",
-        "TTFT by prompt length",
         f"A point is a successful request{f': {len(shown):,}, drawn at random' if drawn else ''}.",
         f"TTFT in ms against prompt tokens, {min(shown)[0]:,} to {max(shown)[0]:,} tokens.",
         {
@@ -301,4 +285,5 @@ def _length_table(several: Sequence[tuple[int, str, list[tuple[int, float]]]]) -
             )
             for step, values in sorted(by_step.items())
         ]
-    return Grid(("target", "prompt tokens", "points", "TTFT p50, ms", "p90"), tuple(rows))
+    heads = ("target", "prompt tokens", "points", "TTFT p50, ms", "p90")
+    return Grid("TTFT by prompt length", heads, tuple(rows))

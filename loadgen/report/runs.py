@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from typing import Final
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
-from loadgen.report.figures import NOTHING, clean
-from loadgen.report.table import standard_output
+from loadgen.report.figures import NOTHING, amount, clean, number
+from loadgen.report.layout import listing, numbers, standard_output
 from loadgen.results.read import RunSummary
-from loadgen.units import format_number
 
 _STYLES: Final = {"valid": "green", "suspect": "yellow", "invalid": "red", "incomplete": "dim"}
 _LATEST: Final = "*"
@@ -25,10 +23,7 @@ def print_runs(runs: Sequence[RunSummary], console: Console | None = None) -> No
     Where names are too long for that, each run has its scenario and targets on a line above it.
     """
     console = console or standard_output()
-    table = _table()
-    table.add_column("scenario", no_wrap=True)
-    _add_figures(table)
-    table.add_column("targets", no_wrap=True)
+    table = listing("scenario", *_heads(), "targets")
     for run in runs:
         table.add_row(clean(run.scenario), *_figures(run), _targets(run))
     unbounded = console.options.update(width=_UNBOUNDED)
@@ -44,8 +39,7 @@ def print_runs(runs: Sequence[RunSummary], console: Console | None = None) -> No
 
 
 def _print_two_lines(runs: Sequence[RunSummary], console: Console) -> None:
-    figures = _table()
-    _add_figures(figures)
+    figures = listing(*_heads())
     for run in runs:
         figures.add_row(*_figures(run))
     # one table, so that its columns stand in line; printed row by row between the names
@@ -57,28 +51,19 @@ def _print_two_lines(runs: Sequence[RunSummary], console: Console) -> None:
         lines += [Text(f"{clean(run.scenario)}: ").append(_targets(run)), row]
     for line in lines:
         line.rstrip()
-        console.print(
-            line, soft_wrap=True, highlight=False
-        )  # a name is never broken: it is there to be copied
+        console.print(line, soft_wrap=True, highlight=False)  # a name is there to be copied: never broken
 
 
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-
-
-def _add_figures(table: Table) -> None:
-    table.add_column("run", no_wrap=True)  # the id is what the user copies: never cut
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("requests", justify="right", no_wrap=True)
-    table.add_column("s", justify="right", no_wrap=True)
+def _heads() -> tuple[str | Column, ...]:
+    return "run", "verdict", numbers("requests"), numbers("s")
 
 
 def _figures(run: RunSummary) -> tuple[Text, ...]:
     return (
         Text(clean(run.id) + (f" {_LATEST}" if run.latest else "")),
         Text(_ended(run), _STYLES.get(run.verdict, "red")),
-        Text(NOTHING if run.requests is None else f"{run.requests:,}"),
-        Text(NOTHING if run.duration_s is None else format_number(run.duration_s)),
+        Text(amount(run.requests)),
+        Text(number(run.duration_s)),
     )
 
 

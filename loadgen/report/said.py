@@ -1,101 +1,43 @@
-"""What reports say beside the figures of targets: levels and groups as tables, facts as sentences."""
+"""What reports say below the figures, in sentences."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from loadgen.answers.slices import words
-from loadgen.report import money
-from loadgen.report import routes as of_routes
-from loadgen.report.figures import NOTHING, clean
-from loadgen.results.model import Dist, GroupReport, Report, TargetReport
-from loadgen.units import format_number
+from loadgen.report.figures import UNBOUNDED, clean, legend, name_of, number, unbounded, whose
+from loadgen.report.grids import percent
+from loadgen.results.model import Cost, Dist, Report, RoutesReport, TargetReport
+from loadgen.run.forecast import UNKNOWN
+from loadgen.units import format_usd
 
 _NONE: Final = Dist(count=0)
 _SAME: Final = 0.02
 
 
-class Grid(NamedTuple):
-    """A table of text: heads and rows; the first column is text, others are numbers. times: it has some."""
-
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    times: bool = True
-
-
-def _percentile(key: str, name: str) -> Callable[[TargetReport], str]:
-    return lambda target: _number(getattr(target.metrics.get(key, _NONE), name))
-
-
-_LEVEL_COLUMNS: Final[tuple[tuple[str, Callable[[TargetReport], str]], ...]] = (
-    ("done req/s", lambda t: _number(t.rates.requests_per_s)),
-    ("tokens/s", lambda t: _number(t.rates.output_tokens_per_s)),
-    ("TTFT p50", _percentile("ttft_ms", "p50")),
-    ("p99", _percentile("ttft_ms", "p99")),
-    ("TPOT p50", _percentile("tpot_ms", "p50")),
-    ("failed", lambda t: f"{t.requests.failed:,}"),
-)
-
-
-def levels(report: Report) -> Grid | None:
-    """One row a target and level; None where the load has one level."""
-    if not any(t.level for t in report.targets):
-        return None
-    alone = len({t.target for t in report.targets}) == 1
-    dropped = any(t.requests.dropped for t in report.targets)
-    columns = [
-        *(
-            (("offered req/s", lambda t: _number(t.rates.offered_requests_per_s)),)
-            if report.run.open_loop
-            else ()
-        ),
-        *_LEVEL_COLUMNS,
-        *((("dropped", lambda t: f"{t.requests.dropped:,}"),) if dropped else ()),
-        *((("cost USD", money.total),) if any(t.cost for t in report.targets) else ()),
-    ]
-    rows = [(clean(t.level if alone else t.name), *(cell(t) for _, cell in columns)) for t in report.targets]
-    return Grid(("level", *(head for head, _ in columns)), tuple(rows))
-
-
-def routes(report: Report) -> Grid | None:
-    """One row a route; None without any."""
-    rows = of_routes.rows(report)
-    return Grid(of_routes.HEADS, tuple(rows), times=False) if rows else None
-
-
-def groups(report: Report) -> Grid | None:
-    """One row a task, and for first and later turns; None where there is nothing to tell apart."""
-    rows = []
-    for target in report.targets:
-        whose = f"{clean(target.name)}: " if len(report.targets) > 1 else ""
-        rows += [_group(group, whose) for group in target.groups]
-    heads = ("task or turn", "requests", "failed", "TTFT p50", "p99", "TPOT p50", "e2e p50", "p99")
-    return Grid(heads, tuple(rows)) if rows else None
-
-
-def _group(group: GroupReport, whose: str) -> tuple[str, ...]:
-    ttft, tpot, e2e = (group.metrics.get(key, _NONE) for key in ("ttft_ms", "tpot_ms", "e2e_ms"))
-    name = {"turn": f"{group.name} turns", "route": f"to {group.name}"}.get(group.by, group.name)
-    values = (ttft.p50, ttft.p99, tpot.p50, e2e.p50, e2e.p99)
-    return (whose + clean(name), f"{group.requests:,}", f"{group.failed:,}", *map(_number, values))
+def notes(report: Report) -> list[str]:
+    """All of it, for a page."""
+    return [*sentences(report), *of_money(report), *footnotes(report), legend(report)]
 
 
 def sentences(report: Report) -> list[str]:
     """What was delivered of what was asked for; what a cache served; what the slowest have in common."""
+    targets = report.targets
     said = [
-        *_each(report.targets, [_got(t, "prompt") for t in report.targets]),
-        *_each(report.targets, [_got(t, "output") for t in report.targets]),
-        *_cached(report.targets),
+        *_each(targets, [_got(t, "prompt") for t in targets]),
+        *_each(targets, [_got(t, "output") for t in targets]),
+        *_cached(targets),
+        *_each(targets, [words(t.slowest) for t in targets]),
     ]
-    said += _each(report.targets, [words(t.slowest) for t in report.targets])
     said += [clean(flag) for flag in report.comparison_flags]
-    return [*said, *of_routes.sentences(report), *_arrivals(report), *_prompts(report)]
+    said += [f"{clean(t.name)}: {'; '.join(_routed(t.routes))}" for t in targets if t.routes is not None]
+    return [*said, *_arrivals(report), *_prompts(report)]
 
 
 def _each(targets: Sequence[TargetReport], texts: Sequence[str]) -> Iterator[str]:
     """Yield each sentence once, with the names of its targets unless it is true of all."""
     for text in dict.fromkeys(filter(None, texts)):
-        whose = [clean(t.name) for t, said in zip(targets, texts, strict=True) if said == text]
-        yield text if len(whose) == len(targets) else f"{', '.join(whose)}: {text}"
+        of = [clean(t.name) for t, said in zip(targets, texts, strict=True) if said == text]
+        yield text if len(of) == len(targets) else f"{', '.join(of)}: {text}"
 
 
 def _got(target: TargetReport, what: str) -> str:
@@ -105,31 +47,40 @@ def _got(target: TargetReport, what: str) -> str:
     )
     if share.p50 is None or asked.p50 is None or got.p50 is None:
         return ""
-    percent = abs(share.p50 - 1) * 100
-    more = "as asked" if percent < 0.05 else f"{percent:.1f} % {'more' if share.p50 > 1 else 'fewer'}"
+    off = abs(share.p50 - 1) * 100
+    more = "as asked" if off < 0.05 else f"{off:.1f} % {'more' if share.p50 > 1 else 'fewer'}"
     if not asked.count == got.count == share.count:
         return f"{what} tokens against those asked for: {more} (median)"
-    if (
-        percent < 0.05 and abs(got.p50 / asked.p50 - 1) > _SAME
-    ):  # not all that was sent had asked for a length
+    if off < 0.05 and abs(got.p50 / asked.p50 - 1) > _SAME:  # not all that was sent had asked for a length
         return f"{what} tokens: of a request that asked for a length as asked (median), of all {got.p50:,.0f}"
     return f"{what} tokens: asked {asked.p50:,.0f}, got {got.p50:,.0f} (medians), {more}"
 
 
 def _cached(targets: Sequence[TargetReport]) -> Iterator[str]:
     """One sentence a target, over all of its levels."""
-    names = dict.fromkeys(t.target or t.name for t in targets)
+    names = dict.fromkeys(map(name_of, targets))
     for name in names:
-        mine = [t for t in targets if name in (t.target, t.name)]
+        mine = [t for t in targets if name_of(t) == name]
         ok, told = sum(t.requests.ok for t in mine), sum(t.tokens.requests_cache_told for t in mine)
-        whose = f"{clean(name)}: " if len(names) > 1 else ""
+        of = f"{name}: " if len(names) > 1 else ""
         if ok and not told:
-            yield f"{whose}prompt cache: not known, the server does not tell what it had cached"
+            yield f"{of}prompt cache: not known, the server does not tell what it had cached"
         elif told:
             tokens = max(1, sum(t.tokens.prompt_cache_told for t in mine))
-            share = 100 * sum(t.tokens.cached for t in mine) / tokens
+            share = percent(sum(t.tokens.cached for t in mine) / tokens)
             some = f" (told of {told:,} requests of {ok:,})" if told < ok else ""
-            yield f"{whose}prompt cache: {share:.1f} % of the prompt tokens came from it{some}"
+            yield f"{of}prompt cache: {share} of the prompt tokens came from it{some}"
+
+
+def _routed(routes: RoutesReport) -> Iterator[str]:
+    """Say whom the mix went to, how much was escalated, how many turns changed their target."""
+    to = sorted(routes.targets.items(), key=lambda item: -item[1])
+    yield "of the requests " + ", ".join(f"{percent(share)} went to {clean(name)}" for name, share in to)
+    if len(to) > 1:
+        of = [f"{percent(share)} of risk {clean(risk)}" for risk, share in routes.escalated_of_risk.items()]
+        yield f"{percent(routes.escalated)} were escalated" + (f" ({', '.join(of)})" if of else "")
+    if routes.moved:
+        yield f"{routes.moved:,} later turns went to another target than the turn before"
 
 
 def _arrivals(report: Report) -> Iterator[str]:
@@ -142,7 +93,7 @@ def _arrivals(report: Report) -> Iterator[str]:
             text += f", {known[what]:,} {what} by max_in_flight"
     rates = known.get("rate_planned_per_s"), known.get("rate_delivered_per_s")
     if None not in rates:
-        text += f"; {_number(rates[0])}/s planned, {_number(rates[1])}/s delivered"
+        text += f"; {number(rates[0])}/s planned, {number(rates[1])}/s delivered"
     gaps = known.get("planned_gap_cv"), known.get("delivered_gap_cv")
     if None not in gaps:
         text += f"; variation of gaps {gaps[0]:.2f} planned, {gaps[1]:.2f} delivered"
@@ -160,5 +111,66 @@ def _prompts(report: Report) -> Iterator[str]:
         yield "the window ended when the chosen percentiles were known as closely as asked for"
 
 
-def _number(value: float | None) -> str:
-    return NOTHING if value is None else format_number(value)
+def of_money(report: Report) -> Iterator[str]:
+    """Say whose prices these are, what is not in the sums, and what a month is."""
+    costs = {name_of(t): t.cost for t in report.targets if t.cost is not None}
+    names = dict.fromkeys(map(name_of, report.targets))
+    if unknown := [name for name in names if name not in costs]:
+        yield f"{UNKNOWN}, so no cost: {', '.join(unknown)}"
+    if not costs:
+        return
+    yield "prices: " + "; ".join(f"{name}: {clean(cost.price_source)}" for name, cost in costs.items())
+    if any(t.simulated for t in report.targets):
+        yield "simulated targets cost what the real ones would have: nothing was paid"
+    for target in report.targets:
+        if target.cost is not None and (n := target.cost.requests_without_cost):
+            of = whose(report, target)
+            yield f"{of}requests without a cost, as they told no usage: {n:,} (in none of these sums)"
+    if any(cost.usd_per_month for cost in costs.values()):
+        traffic = "the rate that was offered"
+        if not report.run.open_loop:
+            traffic = "the rate that was achieved"
+            if len(report.targets) > 1:
+                traffic += ", by the slowest target: the same number of requests for all"
+        yield f"a month: 730 h at {traffic}{''.join(_beside(name, cost) for name, cost in costs.items())}"
+    if any(cost.before_usd for cost in costs.values()):
+        yield "before the load: the probe, and what measures how much text a token is (the first target)"
+
+
+def _beside(name: str, cost: Cost) -> str:
+    """Say what is not in the month's figure."""
+    said = ""
+    if cost.price is not None and cost.price.free_tokens:
+        said = f"; {name}: {cost.price.free_tokens:,} tokens are free"
+    if cost.support_usd_per_month:
+        said += f"; {name}: support is USD {format_usd(cost.support_usd_per_month)} more"
+    return said
+
+
+def footnotes(report: Report) -> list[str]:
+    """What a reader must know to read the figures right."""
+    notes = []
+    if loose := unbounded(report):
+        note = f"{UNBOUNDED} too few requests for a 95 % interval"
+        fewest = min(d.count for d in loose)
+        independent = min((min(d.effective.values()) for d in loose if d.effective), default=fewest)
+        if fewest < 100:
+            note += f": p99 of {fewest:,} is the maximum"
+        elif independent < fewest / 2:
+            note += f": {fewest:,} that share what slows them count as {independent:,} independent ones"
+        notes.append(note)
+    counted = [t for t in report.targets if t.tokens.source not in (None, "usage")]
+    # where levels say the same it is said once
+    notes += dict.fromkeys(f"{name_of(t)}: {_token_source(t)}" for t in counted)
+    if any(one.note and one.measured is not None for t in report.targets for one in t.slo):
+        notes.append(f"{UNBOUNDED} of an objective: too few requests to tell; report.json says how few")
+    return notes
+
+
+def _token_source(target: TargetReport) -> str:
+    if target.tokens.source == "events":
+        return "the server reports no usage; every piece of an answer counts as one token"
+    if target.tokens.source == "mixed":
+        by = ", ".join(f"{n:,} requests by {source}" for source, n in target.tokens.sources.items())
+        return f"tokens were counted in different ways: {by}"
+    return f"tokens were counted by {target.tokens.source}"

@@ -1,11 +1,9 @@
 """A metric by groups of requests, as a table: `loadgen report RUN --by task`."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
-import msgspec
+from rich.table import Column
 from rich.text import Text
 
 from loadgen.answers.sides import sides_of_run
@@ -13,8 +11,7 @@ from loadgen.answers.slices import GROUPINGS, Slice, slices
 from loadgen.errors import ScenarioError, nearest
 from loadgen.measure.metrics import METRICS
 from loadgen.report.figures import clean
-from loadgen.report.layout import plain_table
-from loadgen.report.table import standard_output
+from loadgen.report.layout import plain_table, print_json, standard_output
 from loadgen.results.read import open_run
 from loadgen.units import format_number
 
@@ -35,7 +32,7 @@ def show(path: Path, by: str, metric: str, *, as_json: bool) -> None:
     sides = sides_of_run(open_run(path))
     found = {side.name: slices(side.parts[0], by, metric) for side in sides}
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(_plain(found)), indent=1))
+        print_json(_plain(found))
     else:
         _print(found, by, metric)
 
@@ -56,21 +53,14 @@ def _print(found: dict[str, list[Slice]], by: str, metric: str) -> None:
     unit = next(m.unit for m in METRICS if m.name == metric)
     console = standard_output()
     for target, groups in found.items():
-        table = plain_table()
-        table.add_column(Text(f"{by.replace('_', ' ')}\n{metric}, {unit}", "dim"), overflow="fold")
-        for head in _HEADS:
-            table.add_column(Text(f"\n{head}", "bold"), justify="right")
-        for row in _rows(groups):
-            table.add_row(*row)
+        table = plain_table(
+            Column(Text(f"{by.replace('_', ' ')}\n{metric}, {unit}", "dim"), overflow="fold"),
+            *(Column(Text(f"\n{head}", "bold"), justify="right") for head in _HEADS),
+        )
+        for group in groups:
+            p50, *rest = map(format_number, group.figures)
+            if (middle := group.percentiles[0]) is not None:
+                p50 += " [{}, {}]".format(*map(format_number, middle.interval))
+            table.add_row(*map(Text, (clean(group.name), f"{group.requests:,}", p50, *rest)))
         console.print(Text(f"\n{clean(target)}", "bold"))
         console.print(table, highlight=False)
-
-
-def _rows(groups: list[Slice]) -> Iterator[tuple[str, ...]]:
-    for group in groups:
-        middle = group.percentiles[0]
-        p50, *rest = (format_number(value) for value in group.figures)
-        if middle is not None:
-            low, high = middle.interval
-            p50 += f" [{format_number(low)}, {format_number(high)}]"
-        yield clean(group.name), f"{group.requests:,}", p50, *rest

@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from loadgen.report.figures import clean
+from loadgen.report.figures import clean, headline
 from loadgen.results.model import Dist, TargetReport
 from loadgen.units import format_number
 
@@ -18,7 +18,8 @@ _MOST: Final = 4
 
 def spectrum(targets: Sequence[TargetReport]) -> Iterator[str]:
     """Yield lines: p1 to p99.9 of TTFT (of whole answers: end to end) of each target, all on one scale."""
-    key, name = ("ttft_ms", "TTFT") if any(t.metrics["ttft_ms"].count for t in targets) else ("e2e_ms", "e2e")
+    key = headline(targets)
+    name = "TTFT" if key == "ttft_ms" else "e2e"
     known = [(clean(t.name), t.metrics[key]) for t in targets if t.metrics[key].count]
     width = max((cell_len(who) for who, _ in known), default=0)
     if not known or len(known) > _MOST or width > _NAME:

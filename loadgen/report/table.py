@@ -1,21 +1,18 @@
 """The table on the terminal: the verdict first, what has to be known next, then targets side by side."""
 
-import io
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from loadgen.report import money, objectives, said
+from loadgen.report import grids, said
 from loadgen.report.answer import answer
 from loadgen.report.figures import (
     NOTHING,
-    SHORT,
     TIMES_IN,
     Cell,
     Line,
@@ -25,11 +22,13 @@ from loadgen.report.figures import (
     describe_load,
     distributions,
     extremes,
-    footnotes,
     legend,
+    lines,
     subtitle,
+    whose,
 )
-from loadgen.report.layout import plain_table
+from loadgen.report.grids import Grid
+from loadgen.report.layout import plain_table, standard_output
 from loadgen.report.spectrum import spectrum
 from loadgen.results.model import Report, TargetReport
 
@@ -53,13 +52,6 @@ def print_report(report: Report, console: Console | None = None) -> None:
         console.print(part, highlight=False)
 
 
-def standard_output() -> Console:
-    """Make a console on standard output that replaces what its encoding can't say."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-    return Console()
-
-
 def render(report: Report, width: int) -> Iterator[RenderableType]:
     """Yield the parts of the report, from the top, for a terminal of so many columns."""
     yield ""
@@ -69,7 +61,7 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
         yield ""
     targets, open_loop = report.targets, report.run.open_loop
     single = _single(targets[0], width, open_loop=open_loop) if len(targets) == 1 else None
-    if by_level := said.levels(report):
+    if (by_level := grids.levels(report)).rows:
         yield from _grid(by_level)
     elif single is not None:
         yield from single
@@ -77,22 +69,20 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
         for group in _groups(targets, width):
             yield _indented(_side_by_side(group, open_loop=open_loop))
             yield ""
-    if lines := list(spectrum(targets)):
-        yield from (_indented(Text(line)) for line in lines)
+    if blocks := list(spectrum(targets)):
+        yield from (_indented(Text(line)) for line in blocks)
         yield ""
-    if asked := objectives.grid(report):
-        yield from _grid(asked, _WIDE // 2)
-    if by_route := said.routes(report):
-        yield from _grid(by_route)
-    by_group = said.groups(report)
-    if by_group is not None and len(by_group.rows) <= _GROUPS_SHOWN:
+    yield from _grid(grids.objectives(report), _WIDE // 2)
+    yield from _grid(grids.routes(report))
+    by_group = grids.groups(report)
+    if len(by_group.rows) <= _GROUPS_SHOWN:
         yield from _grid(by_group)
-    elif by_group is not None:
+    else:
         yield _indented(Text(f"{len(by_group.rows)} tasks and turns: see report.md", "dim"))
-    yield from _errors(targets)
-    for sentence in (*said.sentences(report), *money.sentences(report)):
+    yield from _errors(report)
+    for sentence in (*said.sentences(report), *said.of_money(report)):
         yield _indented(Text(sentence))
-    for note in (*footnotes(report), *objectives.notes(report)):
+    for note in said.footnotes(report):
         yield _indented(Text(note, "yellow"))
     yield _indented(Text(legend(report), "dim"))
 
@@ -143,10 +133,10 @@ def _single(target: TargetReport, width: int, *, open_loop: bool) -> list[Render
     label_width = max(_label(block[0]).cell_len for block in blocks)
     if 1 + label_width + sum(_GAP + _widest(column) for column in texts) > width:
         return None
-    table = plain_table()
-    table.add_column(Text(TIMES_IN, "dim"), no_wrap=True)
-    for head in heads:
-        table.add_column(Text(head, "bold"), no_wrap=True)
+    table = plain_table(
+        Column(Text(TIMES_IN, "dim"), no_wrap=True),
+        *(Column(Text(head, "bold"), no_wrap=True) for head in heads),
+    )
     for i, block in enumerate(blocks):
         table.add_row(_label(block[0]), *(column[i] for column in texts))
     return [_indented(_counts_of(target, open_loop=open_loop)), "", _indented(table), ""]
@@ -159,12 +149,10 @@ def _under(head: str, line: Line) -> Cell:
 
 
 def _counts_of(target: TargetReport, *, open_loop: bool) -> Table:
-    table = plain_table()
-    name = Text(clean(target.name), "bold")
-    table.add_column("", no_wrap=True)
-    table.add_column(name.append(f"  {subtitle(target)}", "not bold dim"), overflow="fold")
-    lines = [*counts([target], open_loop=open_loop), *money.lines([target])]
-    for line, text in zip(lines, _column([line.cells[0] for line in lines]), strict=True):
+    name = Text(clean(target.name), "bold").append(f"  {subtitle(target)}", "not bold dim")
+    table = plain_table(Column(no_wrap=True), Column(name, overflow="fold"))
+    shown = counts([target], open_loop=open_loop)
+    for line, text in zip(shown, _column([line.cells[0] for line in shown]), strict=True):
         table.add_row(_label(line), _coloured(line, line.cells[0], text))
     return table
 
@@ -174,45 +162,36 @@ def _counts_of(target: TargetReport, *, open_loop: bool) -> Table:
 
 def _groups(targets: Sequence[TargetReport], width: int) -> list[Sequence[TargetReport]]:
     """Share the targets among as few tables as fit, evenly."""
-    lines = [line for block in _blocks(targets) for line in block]
-    head = 1 + max(_label(line).cell_len for line in lines) + _GAP + len("p50")
-    room = max(1, (width - head) // (_GAP + max(_cells_width(lines), *map(_name_width, targets))))
+    shown = lines(targets, open_loop=True, short=True)
+    head = 1 + max(_label(line).cell_len for line in shown) + _GAP + len("p50")
+    room = max(1, (width - head) // (_GAP + max(_cells_width(shown), *map(_name_width, targets))))
     size = -(-len(targets) // -(-len(targets) // room))
     return [targets[i : i + size] for i in range(0, len(targets), size)]
 
 
 def _side_by_side(targets: Sequence[TargetReport], *, open_loop: bool) -> Table:
-    first, *rest = _blocks(targets, open_loop=open_loop)
-    lines = [*first, *(line for block in rest for line in block)]
-    heads = {len(first) + sum(map(len, rest[:i])) for i in range(len(rest))}
-    columns = [_column([line.cells[i] for line in lines]) for i in range(len(targets))]
-    table = plain_table()
-    table.add_column(Text(f"\n{TIMES_IN}", "dim"), no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for target in targets:
-        name = Text(clean(target.name), "bold")
-        name.append(f"\n{subtitle(target)}", "not bold dim")
-        table.add_column(name, overflow="fold", max_width=max(_NAME_WIDTH, _cells_width(lines)))
-    for row, line in enumerate(lines):
-        if row == len(first):
+    shown = lines(targets, open_loop=open_loop, short=True)
+    columns = [_column(cells) for cells in zip(*(line.cells for line in shown), strict=True)]
+    names = (Text(clean(t.name), "bold").append(f"\n{subtitle(t)}", "not bold dim") for t in targets)
+    wide = max(_NAME_WIDTH, _cells_width(shown))
+    table = plain_table(
+        Column(Text(f"\n{TIMES_IN}", "dim"), no_wrap=True),
+        Column(no_wrap=True),
+        *(Column(name, overflow="fold", max_width=wide) for name in names),
+    )
+    before = ""
+    for line, *texts in zip(shown, *columns, strict=True):
+        if line.at and not before:
             table.add_section()
-        label = _label(line) if row < len(first) or row in heads else Text("")
-        cells = (_coloured(line, cell, column[row]) for cell, column in zip(line.cells, columns, strict=True))
-        table.add_row(label, Text(line.at, "dim"), *cells)
+        cells = (_coloured(line, cell, text) for cell, text in zip(line.cells, texts, strict=True))
+        table.add_row(_label(line), Text(line.at, "dim"), *cells)
+        before = line.at
     return table
 
 
-def _blocks(targets: Sequence[TargetReport], *, open_loop: bool = True) -> list[list[Line]]:
-    """All lines of the figures, the counts first; each percentile that is shown is a line."""
-    found = distributions(targets)
-    return [[*counts(targets, open_loop=open_loop), *money.lines(targets)]] + [
-        [n for n in b if n.at in SHORT.get(n.label, (n.at,))] for b in found
-    ]
-
-
-def _cells_width(lines: Sequence[Line]) -> int:
+def _cells_width(shown: Sequence[Line]) -> int:
     """Width of the widest column."""
-    return max(_widest(_column(cells)) for cells in zip(*(line.cells for line in lines), strict=True))
+    return max(_widest(_column(cells)) for cells in zip(*(line.cells for line in shown), strict=True))
 
 
 def _name_width(target: TargetReport) -> int:
@@ -222,15 +201,18 @@ def _name_width(target: TargetReport) -> int:
 # levels and groups: each a row
 
 
-def _grid(grid: said.Grid, name_width: int = _NAME_WIDTH) -> Iterator[RenderableType]:
-    table = plain_table()
+def _grid(grid: Grid, name_width: int = _NAME_WIDTH) -> Iterator[RenderableType]:
+    if not grid.rows:
+        return
     below = TIMES_IN if grid.times else ""
-    table.add_column(Text(f"{grid.heads[0]}\n{below}", "dim"), overflow="fold", max_width=name_width)
+    table = plain_table(
+        Column(Text(f"{grid.heads[0]}\n{below}", "dim"), overflow="fold", max_width=name_width)
+    )
     for head in grid.heads[1:]:
         first, _, second = head.partition(" ")
         table.add_column(Text(f"{first}\n{second}" if second else f"\n{first}", "bold"), justify="right")
     for row in grid.rows:
-        table.add_row(*(Text(cell, "red" if cell == objectives.MISSED else "") for cell in row))
+        table.add_row(*(Text(cell, "red" if cell == grids.MISSED else "") for cell in row))
     yield _indented(table)
     yield ""
 
@@ -264,12 +246,12 @@ def _coloured(line: Line, cell: Cell, text: Text) -> Text:
     return text
 
 
-def _errors(targets: Sequence[TargetReport]) -> Iterator[RenderableType]:
+def _errors(report: Report) -> Iterator[RenderableType]:
     """The most frequent errors of each target, in the server's words."""
-    for target in targets:
-        whose = f"{clean(target.name)}: " if len(targets) > 1 else ""
+    for target in report.targets:
+        of = whose(report, target)
         shown = list(target.errors.items())[:_ERRORS_SHOWN]
         for text, n in shown:
-            yield _hanging(Text(f"{whose}{n:,} x", "red"), Text(clean(text), "red"))
+            yield _hanging(Text(f"{of}{n:,} x", "red"), Text(clean(text), "red"))
         if rest := sum(target.errors.values()) - sum(n for _, n in shown):
-            yield _indented(Text(f"{whose}{rest:,} for other reasons, see report.md", "red"))
+            yield _indented(Text(f"{of}{rest:,} for other reasons, see report.md", "red"))

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from loadgen.report.markdown import to_markdown
-from loadgen.results.model import Above, Dist, Report, Verdict, WithFailures
+from loadgen.results.model import Above, Comparison, Dist, Report, Verdict, WithFailures
 
 
 def cells(line: str) -> list[str]:
@@ -97,6 +97,15 @@ def test_names_read_as_they_are(invent: Any, name: str, written: str) -> None:
     assert f"**{written}**" in text
     outside_code = re.sub(r"`[^`\n]+`", "", text.replace(r"\`", ""))
     assert not re.search(r"<(?!br>)|[\x00-\x09\x0b-\x1f]", outside_code)
+
+
+def test_names_in_a_comparison_read_as_they_are(invent: Any) -> None:
+    told = Comparison("ttft_ms", "p50", "a|b", "<i>c</i> [x](http://e.com)", 200.0, 180.0, "better")
+    text = to_markdown(msgspec.structs.replace(two(invent), comparison=(told,)))
+    assert r"## &lt;i&gt;c&lt;/i&gt; \[x\](http://e.com) against a\|b" in text
+    heads = next(cells(line) for line in text.splitlines() if line.endswith("| change | verdict |"))
+    assert heads == ["", "", r"a\|b", r"&lt;i&gt;c&lt;/i&gt; \[x\](http://e.com)", "change", "verdict"]
+    assert "<i>" not in text
 
 
 @pytest.mark.parametrize("error", ["a | b", "`code` @someone #1", "<b>x</b>\n\n# head", "```\nfence"])

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from loadgen.catalog.price import Price
-from loadgen.report import money
 from loadgen.report.csv import to_csv
 from loadgen.report.markdown import to_markdown
+from loadgen.report.said import of_money
 from loadgen.report.table import print_report
 from loadgen.results.model import Cost, Report
 
@@ -79,8 +79,8 @@ def test_what_a_reader_must_know(invent: Any, cost: Any, run: dict[str, Any], to
 
 def test_simulated_targets_cost_nothing_in_truth(invent: Any) -> None:
     told = "simulated targets cost what the real ones would have: nothing was paid"
-    assert told in list(money.sentences(invent.report(invent.target(cost=COST, simulated=True))))
-    assert told not in list(money.sentences(invent.report(invent.target(cost=COST))))
+    assert told in list(of_money(invent.report(invent.target(cost=COST, simulated=True))))
+    assert told not in list(of_money(invent.report(invent.target(cost=COST))))
 
 
 def test_columns(invent: Any) -> None:

@@ -1,0 +1,117 @@
+"""What reports lay out as tables of text: levels, routes, objectives, tasks and turns, errors."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from loadgen.report.figures import UNBOUNDED, clean, cost, number, usd, whose
+from loadgen.results.model import Dist, GroupReport, ObjectiveReport, Report, TargetReport
+from loadgen.scenario.slo import SHARES
+
+MISSED: Final = "missed"
+_NONE: Final = Dist(count=0)
+
+
+class Grid(NamedTuple):
+    """A table: its title, heads and rows; the first column is text, others are numbers where nothing is said.
+
+    times: it has some. verdicts: of each row, of a comparison.
+    """
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    times: bool = False
+    verdicts: tuple[str, ...] = ()
+
+
+def sections(report: Report) -> list[Grid]:
+    """Return the tables that have a section of their own, in their order; those without rows are left out."""
+    return [grid for make in (objectives, levels, routes, groups) if (grid := make(report)).rows]
+
+
+def objectives(report: Report) -> Grid:
+    """One row a target and objective."""
+    rows = [
+        (whose(report, t) + one.objective, _measured(one), "met" if one.met else MISSED)
+        for t in report.targets
+        for one in t.slo
+    ]
+    return Grid("Objectives", ("objective", "measured", ""), tuple(rows), times=True)
+
+
+def _measured(one: ObjectiveReport) -> str:
+    if not isinstance(one.measured, float | int):
+        return number(one.measured)
+    text = f"{100 * one.measured:.4g} %" if one.objective.startswith(SHARES) else number(one.measured)
+    return f"{text} {UNBOUNDED}" if one.note else text
+
+
+def _percentile(key: str, name: str) -> Callable[[TargetReport], str]:
+    return lambda target: number(getattr(target.metrics.get(key, _NONE), name))
+
+
+def levels(report: Report) -> Grid:
+    """One row a target and level, where the load has levels."""
+    targets = report.targets if any(t.level for t in report.targets) else ()
+    columns: dict[str, Callable[[TargetReport], str]] = {
+        "offered req/s": lambda t: number(t.rates.offered_requests_per_s),
+        "done req/s": lambda t: number(t.rates.requests_per_s),
+        "tokens/s": lambda t: number(t.rates.output_tokens_per_s),
+        "TTFT p50": _percentile("ttft_ms", "p50"),
+        "p99": _percentile("ttft_ms", "p99"),
+        "TPOT p50": _percentile("tpot_ms", "p50"),
+        "failed": lambda t: f"{t.requests.failed:,}",
+        "dropped": lambda t: f"{t.requests.dropped:,}",
+        "cost USD": lambda t: str(cost(t, lambda c: c.usd)),
+    }
+    if not report.run.open_loop:
+        del columns["offered req/s"]
+    if not any(t.requests.dropped for t in targets):
+        del columns["dropped"]
+    if not any(t.cost for t in targets):
+        del columns["cost USD"]
+    alone = len({t.target for t in targets}) == 1
+    rows = [(clean(t.level if alone else t.name), *(cell(t) for cell in columns.values())) for t in targets]
+    return Grid("Levels", ("level", *columns), tuple(rows), times=True)
+
+
+def routes(report: Report) -> Grid:
+    """One row a route, for each level."""
+    rows = [
+        (
+            f"{target.level + ': ' if target.level else ''}{i}. {clean(route.when)}",
+            clean(route.to),
+            f"{route.requests:,}",
+            percent(route.share),
+            usd(route.usd),
+        )
+        for target in report.targets
+        if target.routes is not None
+        for i, route in enumerate(target.routes.routes, 1)
+    ]
+    return Grid("Routes", ("route", "to", "requests", "share", "cost USD"), tuple(rows))
+
+
+def percent(share: float) -> str:
+    """Write a share for people."""
+    return f"{100 * share:.1f} %"
+
+
+def groups(report: Report) -> Grid:
+    """One row a task, and for first and later turns, where there is something to tell apart."""
+    heads = ("task or turn", "requests", "failed", "TTFT p50", "p99", "TPOT p50", "e2e p50", "p99")
+    rows = [_group(group, whose(report, target)) for target in report.targets for group in target.groups]
+    return Grid("Tasks and turns", heads, tuple(rows), times=True)
+
+
+def _group(group: GroupReport, of: str) -> tuple[str, ...]:
+    ttft, tpot, e2e = (group.metrics.get(key, _NONE) for key in ("ttft_ms", "tpot_ms", "e2e_ms"))
+    name = {"turn": f"{group.name} turns", "route": f"to {group.name}"}.get(group.by, group.name)
+    values = (ttft.p50, ttft.p99, tpot.p50, e2e.p50, e2e.p99)
+    return (of + clean(name), f"{group.requests:,}", f"{group.failed:,}", *map(number, values))
+
+
+def errors(targets: Sequence[TargetReport]) -> Grid:
+    """One row a target and error, in the server's words."""
+    rows = [(clean(t.name), f"{n:,}", text) for t in targets for text, n in t.errors.items()]
+    return Grid("Errors", ("target", "requests", "error"), tuple(rows))
