@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from typing import Any, Final
 
 from loadgen.report.figures import clean
@@ -37,21 +36,26 @@ as `>` and the bound it lies above; what does not apply is empty.
 def to_csv(report: Report) -> str:
     """Write a report as CSV (RFC 4180)."""
     out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(HEADER)
-    writer.writerows(_rows(report))
+    writer = csv.DictWriter(out, HEADER)
+    writer.writeheader()
+    for target in report.targets:
+        of = _target(report, target)
+        for key, dist in (target.metrics | _shares(target)).items():
+            writer.writerow(of | {"metric": _text(key)} | _figures(dist))
     return out.getvalue()
 
 
-def _rows(report: Report) -> Iterator[list[Any]]:
-    run, state = report.run, report.verdict.state
-    for target in report.targets:
-        texts = (run.scenario, run.id, run.started_at, state)
-        simulated = "true" if target.simulated else "false"
-        for key, dist in (target.metrics | _shares(target)).items():
-            start = [*map(_text, texts), simulated, _text(target.name), _text(target.model), _text(key)]
-            values = [getattr(dist, field) for field in _VALUES.values()]
-            yield start + values + _bounds(dist) + _failures(dist) + _cost(target)
+def _target(report: Report, target: TargetReport) -> dict[str, Any]:
+    """What is the same in each of a target's rows."""
+    run = report.run
+    texts = {"scenario": run.scenario, "run": run.id, "started_at": run.started_at}
+    texts |= {"verdict": report.verdict.state, "target": target.name, "model": target.model}
+    found = {name: _text(text) for name, text in texts.items()} | {"simulated": _bool(target.simulated)}
+    if target.cost is None:
+        return found | {"cost_price_source": UNKNOWN}
+    costs = {name: getattr(target.cost, name) for name in _COSTS}
+    costs |= {"at_least": _bool(target.cost.at_least), "price_source": _text(target.cost.price_source)}
+    return found | {f"cost_{name}": value for name, value in costs.items()}
 
 
 def _shares(target: TargetReport) -> dict[str, Dist]:
@@ -63,25 +67,19 @@ def _shares(target: TargetReport) -> dict[str, Dist]:
     return {key: Dist(count=target.requests.sent, mean=share) for key, share in shares.items()}
 
 
-def _bounds(dist: Dist) -> list[float | None]:
-    intervals = [dist.ci95.get(p) or (None, None) for p in _BOUNDED]
-    return [bound for interval in intervals for bound in interval]
+def _figures(dist: Dist) -> dict[str, Any]:
+    found = {column: getattr(dist, field) for column, field in _VALUES.items()}
+    for p in _BOUNDED:
+        found[f"{p}_low"], found[f"{p}_high"] = dist.ci95.get(p) or (None, None)
+    if isinstance(dist.with_failures, WithFailures):
+        for name in ("count", *_BOUNDED):
+            value = getattr(dist.with_failures, name)
+            found[f"with_failures_{name}"] = f">{value.above}" if isinstance(value, Above) else value
+    return found
 
 
-def _failures(dist: Dist) -> list[Any]:
-    found = dist.with_failures
-    if not isinstance(found, WithFailures):
-        return [None] * (1 + len(_BOUNDED))
-    values = [getattr(found, p) for p in _BOUNDED]
-    return [found.count, *(f">{v.above}" if isinstance(v, Above) else v for v in values)]
-
-
-def _cost(target: TargetReport) -> list[Any]:
-    """The target's, in each of its rows."""
-    if target.cost is None:
-        return [*[None] * (len(_COSTS) - 1), UNKNOWN]
-    *values, at_least, source = (getattr(target.cost, name) for name in _COSTS)
-    return [*values, "true" if at_least else "false", _text(source)]
+def _bool(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def _text(text: str) -> str:

@@ -20,26 +20,23 @@ _TO: Final = "\N{EN DASH}"
 
 
 class Cell(NamedTuple):
-    """A figure, and what stands behind it: its 95 % interval, or its share."""
+    """A figure, and what stands behind it: its 95 % interval, or its share. bad: whether it is bad news."""
 
     value: str
     more: str = ""
+    bad: bool = False
 
     def __str__(self) -> str:
         return f"{self.value} {self.more}" if self.more else self.value
 
 
 class Line(NamedTuple):
-    """One line of figures. at: the percentile, where it is one; indent: a part of the line above.
-
-    bad: whether a figure other than 0 is bad news.
-    """
+    """One line of figures. at: the percentile, where it is one; indent: a part of the line above."""
 
     label: str
-    at: str
     cells: tuple[Cell, ...]
+    at: str = ""
     indent: bool = False
-    bad: bool = False
 
 
 class _Shown(NamedTuple):
@@ -139,7 +136,7 @@ def counts(targets: Sequence[TargetReport], *, open_loop: bool) -> list[Line]:
     """
     found = [
         _counted("requests ok", [t.requests.ok for t in targets]),
-        Line("failed", "", tuple(map(_failed, targets)), bad=True),
+        Line("failed", tuple(map(_failed, targets))),
     ]
     for kind in sorted({kind for t in targets for kind in t.requests.outcomes} - {"ok", "cancelled"}):
         numbers = [t.requests.outcomes.get(kind, 0) for t in targets]
@@ -160,12 +157,12 @@ def counts(targets: Sequence[TargetReport], *, open_loop: bool) -> list[Line]:
         rates["good requests/s"] = "good_requests_per_s"
     rates["output tokens/s"] = "output_tokens_per_s"
     for label, field in rates.items():
-        found.append(Line(label, "", tuple(Cell(number(getattr(t.rates, field))) for t in targets)))
+        found.append(Line(label, tuple(Cell(number(getattr(t.rates, field))) for t in targets)))
     return found + _costs(targets)
 
 
 def _counted(label: str, numbers: Sequence[int], *, indent: bool = False, bad: bool = False) -> Line:
-    return Line(label, "", tuple(Cell(f"{n:,}") for n in numbers), indent, bad)
+    return Line(label, tuple(Cell(f"{n:,}", bad=bad and n > 0) for n in numbers), indent=indent)
 
 
 def _costs(targets: Sequence[TargetReport]) -> list[Line]:
@@ -174,7 +171,7 @@ def _costs(targets: Sequence[TargetReport]) -> list[Line]:
     for label, read in _COSTS.items():
         cells = tuple(cost(t, read) for t in targets)
         if any(cell.value != NOTHING for cell in cells):
-            found.append(Line(label, "", cells, indent=bool(found)))
+            found.append(Line(label, cells, indent=bool(found)))
     return found
 
 
@@ -186,18 +183,14 @@ def distributions(targets: Sequence[TargetReport]) -> list[list[Line]]:
         dists = [t.metrics.get(shown.key, _NONE) for t in targets]
         if not any(d.count for d in dists) and shown.key != "ttft_ms":
             continue
-        blocks.append(
-            [
-                Line(shown.label, p, tuple(_percentile(d, p, mark=shown.key != CHUNK_GAP.key) for d in dists))
-                for p in shown.percentiles
-            ]
-        )
+        mark = shown.key != CHUNK_GAP.key
+        cells = {p: tuple(_percentile(d, p, mark=mark) for d in dists) for p in shown.percentiles}
+        blocks.append([Line(shown.label, of, p) for p, of in cells.items()])
         # a dropped arrival has no time of its own but the planned one: only there it can be seen
         told = shown.with_failures or (shown.key.endswith("from_plan_ms") and dropped)
-        if told and any(_failures_matter(d) for d in dists):
-            blocks.append(
-                [Line(WITH_FAILURES, p, tuple(_with_failures(d, p) for d in dists), True) for p in _BOUNDED]
-            )
+        if told and any(map(_failures_matter, dists)):
+            cells = {p: tuple(_with_failures(d, p) for d in dists) for p in _BOUNDED}
+            blocks.append([Line(WITH_FAILURES, of, p, indent=True) for p, of in cells.items()])
     return blocks
 
 
@@ -285,7 +278,7 @@ def _failed(target: TargetReport) -> Cell:
         return Cell("0")
     share = 100 * failed / ended
     text = "< 0.1" if share < 0.1 else "> 99.9" if 99.9 < share < 100 else f"{share:.1f}"
-    return Cell(f"{failed:,}", f"({text} %)")
+    return Cell(f"{failed:,}", f"({text} %)", bad=True)
 
 
 def _percentile(dist: Dist, name: str, *, mark: bool = True) -> Cell:

@@ -8,25 +8,16 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import jinja2
 from plotly.offline import get_plotlyjs
 
 from loadgen.errors import LoadgenError
+from loadgen.report import figures
 from loadgen.report.answer import answer, measured, pairs
 from loadgen.report.compare import legend
 from loadgen.report.environment import environment, instrument
-from loadgen.report.figures import (
-    TIMES_IN,
-    alerts,
-    clean,
-    counts,
-    describe_load,
-    distributions,
-    name_of,
-    subtitle,
-)
 from loadgen.report.grids import Grid, errors, sections
 from loadgen.report.plots import Plot, Rows, Span, distribution, over_time, spectrum
 from loadgen.report.requests import Request, by_prompt_length, pick, timeline
@@ -50,6 +41,7 @@ _Found = TypeVar("_Found")
 def to_html(report: Report, folder: Path) -> str:
     """Write the page of a run. folder: of the run; what of its files can't be read is said in the page."""
     missing: list[str] = []
+    run, targets = report.run, report.targets
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("loadgen.report"),
         autoescape=True,
@@ -61,27 +53,33 @@ def to_html(report: Report, folder: Path) -> str:
     plots = list(_plots(report, folder, missing))
     return templates.get_template("report.html").render(
         report=report,
-        run=report.run,
-        name=clean(report.run.scenario),
+        run=run,
+        name=figures.clean(run.scenario),
         verdict=report.verdict,
-        alerts=alerts(report),
+        alerts=figures.alerts(report),
         measured=measured(report),
         answer=answer(report),
         pairs=pairs(report),
         pairs_note=legend(report.comparison),
-        names=[(clean(t.name), subtitle(t)) for t in report.targets],
-        times_in=TIMES_IN,
-        figures=[counts(report.targets, open_loop=report.run.open_loop), *distributions(report.targets)],
+        names=[(figures.clean(t.name), figures.subtitle(t)) for t in targets],
+        times_in=figures.TIMES_IN,
+        figures=[figures.counts(targets, open_loop=run.open_loop), *figures.distributions(targets)],
         notes=notes(report),
         sections=sections(report),
-        errors=errors(report.targets),
+        errors=errors(targets),
         plots=plots,
         drawn={p.id: p.figure for p in plots},
         scenario=_try(lambda: _read_text(folder / SCENARIO), missing),
         missing=[text.replace(f"{folder}/", "") for text in missing],
-        load=describe_load(report.run.load),
+        load=figures.describe_load(run.load),
         targets=_targets(report),
-        environment=_run(report) | environment(report),
+        environment={
+            "run": run.id,
+            "started at": run.started_at,
+            "window": f"{format_number(run.window_s)} s",
+            "seed": run.seed,
+        }
+        | environment(report),
         instrument=instrument(report.instrument),
         scripts=scripts,
         hashes=[_hash(script) for script in scripts],
@@ -136,17 +134,11 @@ def _phases(report: Report, folder: Path, missing: list[str]) -> list[Span]:
 
 
 def _targets(report: Report) -> Grid:
-    rows = [
-        (name, clean(t.model), t.endpoint, " ".join([clean(t.base_url), *("INSECURE",) * t.insecure]))
-        for name, t in {name_of(t): t for t in report.targets}.items()
-    ]
+    rows = []
+    for name, t in {figures.name_of(t): t for t in report.targets}.items():
+        url = f"{figures.clean(t.base_url)}{' INSECURE' if t.insecure else ''}"
+        rows.append((name, figures.clean(t.model), t.endpoint, url))
     return Grid("Targets", ("target", "model", "endpoint", "base URL"), tuple(rows))
-
-
-def _run(report: Report) -> dict[str, Any]:
-    run = report.run
-    facts = {"run": run.id, "started at": run.started_at, "window": f"{format_number(run.window_s)} s"}
-    return facts | {"seed": run.seed}
 
 
 def _read_text(path: Path) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from loadgen.answers.gate import GateResult
+from loadgen.report.compare import gate_state
 from loadgen.report.figures import clean
 from loadgen.results.folder import write_file
 from loadgen.results.model import Report
@@ -18,36 +19,28 @@ def write_junit(path: Path, reports: Sequence[Report], gates: Sequence[GateResul
     """
     root = ET.Element("testsuites")
     for report in reports:
-        cases = [
-            (
-                target.name,
-                objective.objective,
-                None if objective.met else f"measured {objective.measured}",
-                True,
-            )
+        state = "failure" if report.verdict.state == "invalid" else ""
+        cases = [("run", "verdict", state, "; ".join(report.verdict.reasons))]
+        cases += [
+            (target.name, one.objective, "" if one.met else "failure", f"measured {one.measured}")
             for target in report.targets
-            for objective in target.slo
+            for one in target.slo
         ]
-        state = report.verdict.state
-        verdict = None if state != "invalid" else "; ".join(report.verdict.reasons)
-        _suite(root, f"{report.run.scenario} {report.run.id}", [("run", "verdict", verdict, True), *cases])
+        _suite(root, f"{report.run.scenario} {report.run.id}", cases)
     if gates:
-        told = [(f"{g.other} against {g.base}", g.gate.text, _why(g), g.told) for g in gates]
+        states = {"failed": "failure", "not told": "skipped", "passed": ""}
+        told = [(f"{g.other} against {g.base}", g.gate.text, states[gate_state(g)], g.words) for g in gates]
         _suite(root, "gates", told)
     write_file(path, ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
 
 
-def _why(gate: GateResult) -> str | None:
-    return gate.words if gate.failed or not gate.told else None
-
-
-def _suite(root: ET.Element, name: str, cases: Sequence[tuple[str, str, str | None, bool]]) -> None:
-    """Write a suite; cases: of what, what, why not (None: it holds), whether that is a failure."""
-    failed = sum(why is not None and fails for _, _, why, fails in cases)
-    skipped = sum(why is not None and not fails for _, _, why, fails in cases)
-    counts = {"tests": str(len(cases)), "failures": str(failed), "errors": "0", "skipped": str(skipped)}
+def _suite(root: ET.Element, name: str, cases: Sequence[tuple[str, str, str, str]]) -> None:
+    """Write a suite; cases: of what, what, "failure" or "skipped" where it does not hold, and why."""
+    states = [state for _, _, state, _ in cases]
+    failed, skipped = str(states.count("failure")), str(states.count("skipped"))
+    counts = {"tests": str(len(cases)), "failures": failed, "errors": "0", "skipped": skipped}
     suite = ET.SubElement(root, "testsuite", {"name": clean(name)} | counts)
-    for of, what, why, fails in cases:
+    for of, what, state, why in cases:
         case = ET.SubElement(suite, "testcase", classname=clean(of), name=clean(what))
-        if why is not None:
-            ET.SubElement(case, "failure" if fails else "skipped", message=clean(why))
+        if state:
+            ET.SubElement(case, state, message=clean(why))

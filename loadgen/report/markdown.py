@@ -6,20 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from loadgen.answers.compared import Compared
+from loadgen.report import figures
 from loadgen.report.answer import answer, pairs
 from loadgen.report.compare import DECIDED_BY, decisions, gate_state, legend, sentence, table_of
 from loadgen.report.environment import environment, instrument
-from loadgen.report.figures import (
-    NOTHING,
-    TIMES_IN,
-    Line,
-    alerts,
-    clean,
-    describe_load,
-    lines,
-    name_of,
-    subtitle,
-)
+from loadgen.report.figures import NOTHING, Line, clean
 from loadgen.report.grids import Grid, errors, sections
 from loadgen.report.said import notes
 from loadgen.results.model import Report
@@ -55,7 +46,7 @@ def _head(report: Report) -> Iterator[str]:
     yield from _paragraph(f"# {_text(run.scenario)}: {_text(verdict.state.upper())}")
     if verdict.reasons:
         yield from _paragraph("\n".join(f"- {_text(reason)}" for reason in verdict.reasons))
-    for word, told in alerts(report):
+    for word, told in figures.alerts(report):
         yield from _paragraph(f"> **{word}** {_text(told)}")
     for told in answer(report) if report.comparison else ():
         yield from _paragraph(f"**{_text(told)}**")
@@ -67,9 +58,9 @@ def _head(report: Report) -> Iterator[str]:
 
 def _figures(report: Report) -> Iterator[str]:
     names = [f"**{_text(t.name)}**" for t in report.targets]
-    below = [f"<br>{_text(subtitle(t))}" if subtitle(t) else "" for t in report.targets]
-    heads = [TIMES_IN, "", *map(str.__add__, names, below)]
-    rows = map(_figure_row, lines(report.targets, open_loop=report.run.open_loop))
+    below = [f"<br>{_text(figures.subtitle(t))}" if figures.subtitle(t) else "" for t in report.targets]
+    heads = [figures.TIMES_IN, "", *map(str.__add__, names, below)]
+    rows = map(_figure_row, figures.lines(report.targets, open_loop=report.run.open_loop))
     yield from _table(heads, "ll" + "r" * len(names), rows)
     for note in notes(report):
         yield from _paragraph(_text(note))
@@ -94,10 +85,10 @@ def _errors(report: Report) -> Iterator[str]:
 
 def _circumstances(report: Report) -> Iterator[str]:
     yield from _paragraph("## Load")
-    yield from _paragraph(_text(describe_load(report.run.load) or NOTHING))
+    yield from _paragraph(_text(figures.describe_load(report.run.load) or NOTHING))
     yield from _paragraph("## Targets")
     rows = []
-    for name, t in {name_of(t): t for t in report.targets}.items():
+    for name, t in {figures.name_of(t): t for t in report.targets}.items():
         said = ("SIMULATED",) * t.simulated + ("INSECURE",) * t.insecure
         rows.append((_text(name), _code(t.model), t.endpoint, " ".join([_code(t.base_url), *said])))
     yield from _table(("target", "model", "endpoint", "base URL"), "llll", rows)

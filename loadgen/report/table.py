@@ -9,24 +9,9 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from loadgen.report import grids, said
+from loadgen.report import figures, grids, said
 from loadgen.report.answer import answer
-from loadgen.report.figures import (
-    NOTHING,
-    TIMES_IN,
-    Cell,
-    Line,
-    alerts,
-    clean,
-    counts,
-    describe_load,
-    distributions,
-    extremes,
-    legend,
-    lines,
-    subtitle,
-    whose,
-)
+from loadgen.report.figures import NOTHING, TIMES_IN, Cell, Line, clean, subtitle
 from loadgen.report.grids import Grid
 from loadgen.report.layout import plain_table, standard_output
 from loadgen.report.spectrum import spectrum
@@ -84,7 +69,7 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
         yield _indented(Text(sentence))
     for note in said.footnotes(report):
         yield _indented(Text(note, "yellow"))
-    yield _indented(Text(legend(report), "dim"))
+    yield _indented(Text(figures.legend(report), "dim"))
 
 
 def _head(report: Report) -> Iterator[RenderableType]:
@@ -93,9 +78,9 @@ def _head(report: Report) -> Iterator[RenderableType]:
     yield _hanging(state, Text.assemble((clean(run.scenario), "bold"), ("  " + clean(run.id), "dim")))
     for reason in verdict.reasons:
         yield _hanging(Text("-"), Text(clean(reason)))
-    for word, sentence in alerts(report):
+    for word, sentence in figures.alerts(report):
         yield _hanging(_badge(word, _ALERT), Text(sentence, "bold"))
-    if load := describe_load(run.load):
+    if load := figures.describe_load(run.load):
         yield _indented(Text(load, "dim"))
     yield ""
 
@@ -122,11 +107,11 @@ def _hanging(mark: Text, text: Text) -> Padding:
 
 def _single(target: TargetReport, width: int, *, open_loop: bool) -> list[RenderableType] | None:
     """Lay out one target with its percentiles side by side; None where they don't fit."""
-    blocks = distributions([target])
+    blocks = figures.distributions([target])
     heads = list(_PERCENTILES)
     columns = [[_under(head, block[i]) for block in blocks] for i, head in enumerate(heads)]
     if width >= _WIDE:
-        more = extremes(target)
+        more = figures.extremes(target)
         heads += _EXTREMES
         columns += [[more.get(b[0].label, _NO_EXTREMES)[i] for b in blocks] for i in range(len(_EXTREMES))]
     texts = [_column(column) for column in columns]
@@ -151,9 +136,9 @@ def _under(head: str, line: Line) -> Cell:
 def _counts_of(target: TargetReport, *, open_loop: bool) -> Table:
     name = Text(clean(target.name), "bold").append(f"  {subtitle(target)}", "not bold dim")
     table = plain_table(Column(no_wrap=True), Column(name, overflow="fold"))
-    shown = counts([target], open_loop=open_loop)
+    shown = figures.counts([target], open_loop=open_loop)
     for line, text in zip(shown, _column([line.cells[0] for line in shown]), strict=True):
-        table.add_row(_label(line), _coloured(line, line.cells[0], text))
+        table.add_row(_label(line), text)
     return table
 
 
@@ -162,7 +147,7 @@ def _counts_of(target: TargetReport, *, open_loop: bool) -> Table:
 
 def _groups(targets: Sequence[TargetReport], width: int) -> list[Sequence[TargetReport]]:
     """Share the targets among as few tables as fit, evenly."""
-    shown = lines(targets, open_loop=True, short=True)
+    shown = figures.lines(targets, open_loop=True, short=True)
     head = 1 + max(_label(line).cell_len for line in shown) + _GAP + len("p50")
     room = max(1, (width - head) // (_GAP + max(_cells_width(shown), *map(_name_width, targets))))
     size = -(-len(targets) // -(-len(targets) // room))
@@ -170,7 +155,7 @@ def _groups(targets: Sequence[TargetReport], width: int) -> list[Sequence[Target
 
 
 def _side_by_side(targets: Sequence[TargetReport], *, open_loop: bool) -> Table:
-    shown = lines(targets, open_loop=open_loop, short=True)
+    shown = figures.lines(targets, open_loop=open_loop, short=True)
     columns = [_column(cells) for cells in zip(*(line.cells for line in shown), strict=True)]
     names = (Text(clean(t.name), "bold").append(f"\n{subtitle(t)}", "not bold dim") for t in targets)
     wide = max(_NAME_WIDTH, _cells_width(shown))
@@ -183,8 +168,7 @@ def _side_by_side(targets: Sequence[TargetReport], *, open_loop: bool) -> Table:
     for line, *texts in zip(shown, *columns, strict=True):
         if line.at and not before:
             table.add_section()
-        cells = (_coloured(line, cell, text) for cell, text in zip(line.cells, texts, strict=True))
-        table.add_row(_label(line), Text(line.at, "dim"), *cells)
+        table.add_row(_label(line), Text(line.at, "dim"), *texts)
         before = line.at
     return table
 
@@ -228,6 +212,8 @@ def _column(cells: Sequence[Cell]) -> list[Text]:
         text = Text(f"{cell.value:>{width}}" if cell.value else "")
         if cell.more:
             text.append(f" {cell.more}", "dim")
+        if cell.bad:
+            text.stylize("red")
         texts.append(text)
     return texts
 
@@ -240,16 +226,10 @@ def _label(line: Line) -> Text:
     return Text(f"  {line.label}", "dim") if line.indent else Text(line.label)
 
 
-def _coloured(line: Line, cell: Cell, text: Text) -> Text:
-    if line.bad and cell.value != "0":
-        text.stylize("red")
-    return text
-
-
 def _errors(report: Report) -> Iterator[RenderableType]:
     """The most frequent errors of each target, in the server's words."""
     for target in report.targets:
-        of = whose(report, target)
+        of = figures.whose(report, target)
         shown = list(target.errors.items())[:_ERRORS_SHOWN]
         for text, n in shown:
             yield _hanging(Text(f"{of}{n:,} x", "red"), Text(clean(text), "red"))
