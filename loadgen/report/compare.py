@@ -1,4 +1,4 @@
-"""What a comparison says, as text: a sentence a pair, every figure with its verdict, who wins where."""
+"""The answers, as text: which is faster, by how much, how sure that is, and who wins where."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -6,9 +6,10 @@ from typing import Final
 from loadgen.answers.compare import BETTER, NOT_SHOWN, WORSE
 from loadgen.answers.decision import ASPECTS, Decision, Winner
 from loadgen.answers.gate import GateResult
-from loadgen.report.figures import NOTHING, clean, number, usd
+from loadgen.report.figures import NOTHING, clean, describe_load, headline, name_of, number, usd
 from loadgen.report.grids import Grid
-from loadgen.results.model import Comparison
+from loadgen.results.model import Comparison, Dist, Report
+from loadgen.units import format_number
 
 _NAMES: Final = {
     "ttft_ms": "TTFT, ms",
@@ -32,6 +33,9 @@ _MORE: Final = (
     ("error_rate", None),
 )
 _SHARE: Final = "error_rate"
+_NONE: Final = Dist(count=0)
+_TIMES: Final = {"ttft_ms": "Time to first token", "e2e_ms": "Time to the whole answer"}
+_SIDE_BY_SIDE: Final = 4  # of more targets than these the fastest and the slowest are told
 
 
 def legend(told: Iterable[Comparison]) -> str:
@@ -143,7 +147,6 @@ def _change(row: Comparison) -> str:
 
 
 def _points(ratio: float) -> str:
-    """Write a ratio as a change in percent."""
     percent = 100 * (ratio - 1)
     return f"{percent:+,.0f}" if abs(percent) >= 9.95 else f"{percent:+.1f}"
 
@@ -154,3 +157,43 @@ def _able(row: Comparison) -> str:
         return ""
     could = row.could_have_shown
     return f" (could have shown {could:.0%})" if could < 1 else " (could have shown no less than a doubling)"
+
+
+def measured(report: Report) -> str:
+    """Say in one sentence what was measured: how many requests, of how many targets, under which load."""
+    targets = list(dict.fromkeys(map(name_of, report.targets)))
+    ok = sum(t.requests.ok for t in report.targets)
+    whom = (
+        targets[0] if len(targets) == 1 else f"{len(targets)} targets, all asked the same at the same times"
+    )
+    load = describe_load(report.run.load)
+    return f"{ok:,} successful requests to {whom}{f' ({load})' if load else ''}."
+
+
+def answer(report: Report) -> list[str]:
+    """Say which target is faster where a comparison was made; else the figures, the fastest first."""
+    if report.comparison:
+        return [sentence(rows) for rows in pairs(report)]
+    key = headline(report.targets)
+    known = sorted(
+        (d.p50, d.p99, clean(t.name))
+        for t in report.targets
+        if (d := t.metrics.get(key, _NONE)).p50 is not None and d.p99 is not None
+    )
+    if not known:
+        return ["No request of the window succeeded: there are no figures."]
+    few = len(known) <= _SIDE_BY_SIDE
+    shown = known if few else [known[0], known[-1]]
+    figures = [f"{who} {format_number(p50)} / {format_number(p99)} ms" for p50, p99, who in shown]
+    said = [f"{_TIMES[key]}, p50 / p99: {('; ' if few else ' to ').join(figures)}."]
+    if len(set(map(name_of, report.targets))) > 1:
+        said.append("Whether they differ was not tested; the table has 95 % intervals.")
+    return said
+
+
+def pairs(report: Report) -> list[Sequence[Comparison]]:
+    """Return what was compared, pair by pair."""
+    found: dict[tuple[str, str], list[Comparison]] = {}
+    for row in report.comparison:
+        found.setdefault((row.base_target, row.other_target), []).append(row)
+    return list(found.values())

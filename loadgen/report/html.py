@@ -15,8 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from loadgen.errors import LoadgenError
 from loadgen.report import figures
-from loadgen.report.answer import answer, measured, pairs
-from loadgen.report.compare import legend
+from loadgen.report.compare import answer, legend, measured, pairs, table_of
 from loadgen.report.environment import environment, instrument
 from loadgen.report.grids import Grid, errors, sections
 from loadgen.report.plots import Plot, Rows, Span, distribution, over_time, spectrum
@@ -59,7 +58,7 @@ def to_html(report: Report, folder: Path) -> str:
         alerts=figures.alerts(report),
         measured=measured(report),
         answer=answer(report),
-        pairs=pairs(report),
+        pairs=[table_of(rows) for rows in pairs(report)],
         pairs_note=legend(report.comparison),
         names=[(figures.clean(t.name), figures.subtitle(t)) for t in targets],
         times_in=figures.TIMES_IN,
@@ -69,7 +68,7 @@ def to_html(report: Report, folder: Path) -> str:
         errors=errors(targets),
         plots=plots,
         drawn={p.id: p.figure for p in plots},
-        scenario=_try(lambda: _read_text(folder / SCENARIO), missing),
+        scenario=_try((folder / SCENARIO).read_text, missing),
         missing=[text.replace(f"{folder}/", "") for text in missing],
         load=figures.describe_load(run.load),
         targets=_targets(report),
@@ -109,7 +108,9 @@ def _try(read: Callable[[], _Found], missing: list[str]) -> _Found | None:
         return read()
     except LoadgenError as error:
         missing.append(str(error))
-        return None
+    except OSError as error:
+        missing.append(f"{error.filename}: can't be read: {error.strerror}")
+    return None
 
 
 def _phases(report: Report, folder: Path, missing: list[str]) -> list[Span]:
@@ -126,10 +127,8 @@ def _phases(report: Report, folder: Path, missing: list[str]) -> list[Span]:
         end_s = start_s + report.run.window_s if end_ns is None else end_ns / NS_PER_S
         spans += [Span("warm-up", reached_s, start_s), Span(name, start_s, end_s)]
         reached_s = end_s
-    ends_s = max(
-        (len(t.series["sent"]) * t.series["interval_s"] for t in report.targets if t.series), default=0
-    )
-    spans.append(Span("drain", reached_s, float(ends_s)))
+    ends_s = [len(t.series["sent"]) * t.series["interval_s"] for t in report.targets if t.series]
+    spans.append(Span("drain", reached_s, max(map(float, ends_s), default=0.0)))
     return [span for span in spans if span.end_s > span.start_s]
 
 
@@ -139,13 +138,6 @@ def _targets(report: Report) -> Grid:
         url = f"{figures.clean(t.base_url)}{' INSECURE' if t.insecure else ''}"
         rows.append((name, figures.clean(t.model), t.endpoint, url))
     return Grid("Targets", ("target", "model", "endpoint", "base URL"), tuple(rows))
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise LoadgenError(str(path), f"can't be read: {error.strerror}") from None
 
 
 def _hash(script: str) -> str:

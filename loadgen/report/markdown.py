@@ -7,8 +7,7 @@ from typing import Any
 
 from loadgen.answers.compared import Compared
 from loadgen.report import figures
-from loadgen.report.answer import answer, pairs
-from loadgen.report.compare import DECIDED_BY, decisions, gate_state, legend, sentence, table_of
+from loadgen.report.compare import DECIDED_BY, decisions, gate_state, legend, pairs, sentence, table_of
 from loadgen.report.environment import environment, instrument
 from loadgen.report.figures import NOTHING, Line, clean
 from loadgen.report.grids import Grid, errors, sections
@@ -48,8 +47,8 @@ def _head(report: Report) -> Iterator[str]:
         yield from _paragraph("\n".join(f"- {_text(reason)}" for reason in verdict.reasons))
     for word, told in figures.alerts(report):
         yield from _paragraph(f"> **{word}** {_text(told)}")
-    for told in answer(report) if report.comparison else ():
-        yield from _paragraph(f"**{_text(told)}**")
+    for rows in pairs(report):
+        yield from _paragraph(f"**{_text(sentence(rows))}**")
     if run.description:
         yield from _paragraph(_text(run.description))
     facts = (f"run {run.id}", run.started_at, f"window {format_number(run.window_s)} s", f"seed {run.seed}")
@@ -60,12 +59,12 @@ def _figures(report: Report) -> Iterator[str]:
     names = [f"**{_text(t.name)}**" for t in report.targets]
     below = [f"<br>{_text(figures.subtitle(t))}" if figures.subtitle(t) else "" for t in report.targets]
     heads = [figures.TIMES_IN, "", *map(str.__add__, names, below)]
-    rows = map(_figure_row, figures.lines(report.targets, open_loop=report.run.open_loop))
-    yield from _table(heads, "ll" + "r" * len(names), rows)
+    lines = figures.lines(report.targets, open_loop=report.run.open_loop)
+    yield from _table(heads, "ll" + "r" * len(names), map(_figure_row, lines))
     for note in notes(report):
         yield from _paragraph(_text(note))
-    for pair in pairs(report):
-        yield from _section(pair, "llrrrl")
+    for rows in pairs(report):
+        yield from _section(table_of(rows), "llrrrl")
     for grid in sections(report):
         yield from _section(grid, "l" + "r" * len(grid.heads[1:]))
 

@@ -5,6 +5,7 @@ Figures are without colours of ink and paper: the page has those.
 
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -61,14 +62,16 @@ def label(text: str) -> str:
     return html.escape(clean(text), quote=False).replace("$", "&#36;")
 
 
-def line(i: int) -> dict[str, Any]:
-    """Return how the lines of target number i look."""
-    return {"color": COLOURS[i % len(COLOURS)], "dash": _DASHES[i % len(_DASHES)], "width": 2}
+def line(i: int, **more: Any) -> dict[str, Any]:
+    """Return how the lines of target number i look. more: as plotly has it."""
+    look = {"color": COLOURS[i % len(COLOURS)], "dash": _DASHES[i % len(_DASHES)], "width": 2}
+    return {"mode": "lines", "line": look | more}
 
 
-def marker(i: int) -> dict[str, Any]:
-    """Return how the points of target number i look."""
-    return {"color": COLOURS[i % len(COLOURS)], "symbol": _SYMBOLS[i % len(_SYMBOLS)]}
+def marker(i: int, **more: Any) -> dict[str, Any]:
+    """Return how the points of target number i look. more: as plotly has it."""
+    look = {"color": COLOURS[i % len(COLOURS)], "symbol": _SYMBOLS[i % len(_SYMBOLS)]}
+    return {"mode": "markers", "marker": look | more}
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
@@ -96,10 +99,12 @@ def spectrum(report: Report, rows: Rows, key: str, name: str) -> Plot | None:
     for i, target, d in found:
         x, y = _percentiles(d)
         text = [f"p{_percent(100 - 100 / step)}" for step in x]
-        more = {"text": text, "hovertemplate": "%{text}: %{y:,.4g} " + metric.unit}
         same = {"name": label(target.name), "legendgroup": str(i)}
-        traces.append(same | more | {"x": x, "y": y, "mode": "lines", "line": line(i)})
-        traces.extend(same | known for known in _intervals(i, target.metrics.get(key)))
+        hover = {"text": text, "hovertemplate": "%{text}: %{y:,.4g} " + metric.unit}
+        traces.append(same | {"x": x, "y": y} | hover | line(i))
+        dist = target.metrics.get(key, Dist(count=0))
+        if intervals := {p: at for p, at in dist.ci95.items() if at is not None}:
+            traces.append(same | _intervals(dist, intervals) | marker(i, size=7))
     top = max(d.count for _, _, d in found)
     ticks = [10.0**n for n in range(1, len(str(top)))]
     layout = {
@@ -136,17 +141,12 @@ def _percentiles(d: Distribution) -> tuple[list[float], list[float]]:
     return steps.round(4).tolist(), [d.percentile(100 - 100 / s) or 0.0 for s in steps.tolist()]
 
 
-def _intervals(i: int, dist: Dist | None) -> Iterator[dict[str, Any]]:
-    """Yield the trace of the percentiles whose intervals the report tells; none where it tells of none."""
-    known = {p: bounds for p, bounds in (dist.ci95 if dist else {}).items() if bounds is not None}
-    if dist is None or not known:
-        return
+def _intervals(dist: Dist, known: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
+    """Return the trace of the percentiles whose intervals are known."""
     values = [getattr(dist, p) for p in known]
-    yield {
+    return {
         "x": [100 / (100 - float(p[1:])) for p in known],
         "y": values,
-        "mode": "markers",
-        "marker": marker(i) | {"size": 7},
         "showlegend": False,
         "text": [f"{number(low)} to {number(high)}" for low, high in known.values()],
         "hovertemplate": "%{y:,.4g}, 95 %: %{text}",
@@ -175,11 +175,9 @@ def distribution(report: Report, rows: Rows, key: str, name: str, of: str) -> Pl
             "name": label(target.name),
             "x": centres,
             "y": [0.0, *share, 0.0],
-            "mode": "lines",
-            "line": line(i) | {"shape": "hvh"},  # it steps half-way on the axis: at the edges
             "text": ["less", *bins, "more"],
             "hovertemplate": f"%{{text}} {metric.unit}: %{{y:.3g}} %",
-        }
+        } | line(i, shape="hvh")  # it steps half-way on the axis: at the edges
         area = {"fill": "tozeroy", "fillcolor": COLOURS[i % len(COLOURS)] + "26"}  # 15 % opaque
         traces.append(trace | area if len(found) <= _MANY else trace)
     told = np.array(shares).max(axis=0) > 0
@@ -239,13 +237,13 @@ def _shares(counts: Counts, scale: float, edges: Sequence[float]) -> list[float]
 
 
 class _Curve(NamedTuple):
-    """What is drawn over time. head: its column in the table; look: of its line, None for bars."""
+    """What is drawn over time. head: its column in the table; look: of target number i."""
 
     head: str
     panel: str
     values: Callable[[Mapping[str, Any]], Sequence[float | None]]
     hover: str
-    look: dict[str, Any] | None
+    look: Callable[[int], dict[str, Any]] = line
 
 
 def over_time(report: Report, phases: Sequence[Span]) -> Plot | None:
@@ -265,7 +263,6 @@ def over_time(report: Report, phases: Sequence[Span]) -> Plot | None:
         columns = [curve.values(series)[at] for curve in curves]
         for curve, values in zip(curves, columns, strict=True):
             panel = panels.index(curve.panel)
-            colour = COLOURS[i % len(COLOURS)]
             traces.append(
                 {
                     "name": label(target.name),
@@ -276,8 +273,7 @@ def over_time(report: Report, phases: Sequence[Span]) -> Plot | None:
                     "showlegend": curve is curves[0],
                     "hovertemplate": curve.hover,
                 }
-                | ({"type": "bar", "marker": {"color": colour}} if curve.look is None else {})
-                | ({} if curve.look is None else {"mode": "lines", "line": line(i) | curve.look})
+                | curve.look(i)
             )
         table += [
             (clean(target.name), f"{second:g}", *map(number, row))
@@ -298,17 +294,19 @@ def over_time(report: Report, phases: Sequence[Span]) -> Plot | None:
 
 
 def _curves(known: Sequence[Mapping[str, Any]]) -> Iterator[_Curve]:
-    """Yield what there is to be drawn of these series."""
     tokens = any(sum(series["output_tokens"]) for series in known)
     what, key = ("output tokens/s", "output_tokens") if tokens else ("requests/s", "ok")
-    yield _Curve(
-        what, what, lambda s: [round(n / s["interval_s"], 2) for n in s[key]], "%{y:,.4g} " + what, {}
-    )
+    yield _Curve(what, what, lambda s: [round(n / s["interval_s"], 2) for n in s[key]], "%{y:,.4g} " + what)
     if any(value is not None for series in known for value in series["ttft_p50_ms"]):
-        yield _Curve("TTFT p50", _TTFT, itemgetter("ttft_p50_ms"), "TTFT p50 %{y:,.4g} ms", {})
-        yield _Curve("p99", _TTFT, itemgetter("ttft_p99_ms"), "TTFT p99 %{y:,.4g} ms", {"width": 1})
+        yield _Curve("TTFT p50", _TTFT, itemgetter("ttft_p50_ms"), "TTFT p50 %{y:,.4g} ms")
+        thin = partial(line, width=1)
+        yield _Curve("p99", _TTFT, itemgetter("ttft_p99_ms"), "TTFT p99 %{y:,.4g} ms", thin)
     if any(sum(series["failed"]) for series in known):
-        yield _Curve("failed", "failed requests", itemgetter("failed"), "%{y} failed", None)
+        yield _Curve("failed", "failed requests", itemgetter("failed"), "%{y} failed", _bars)
+
+
+def _bars(i: int) -> dict[str, Any]:
+    return {"type": "bar", "marker": {"color": COLOURS[i % len(COLOURS)]}}
 
 
 def _panels(names: Sequence[str], ends_s: float) -> dict[str, Any]:

@@ -241,7 +241,6 @@ def _routes(scenario: Scenario, prompts: Prompts, numbers: Sequence[int]) -> Ite
 
 
 def _cost(scenario: Scenario, plan: Plan, prompts: Prompts) -> Iterator[str]:
-    """Say the most that a run can cost, of each target and in all."""
     found = forecasts(msgspec.structs.replace(scenario, targets=priced(scenario.targets)), plan, prompts)
     check_budget(scenario, found)
     simulated = {t.name for t in scenario.targets if t.base_url is None}

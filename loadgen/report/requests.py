@@ -192,11 +192,9 @@ def _whose(rows: Sequence[Request], picked: dict[str, Picked]) -> Iterator[dict[
             "x": [0] * len(at),
             "y": at,
             "xaxis": "x2",
-            "mode": "markers",
             "name": label(name),
-            "marker": marker(i) | {"size": 5, "symbol": "square"},
             "hoverinfo": "name",
-        }
+        } | marker(i, size=5, symbol="square")
 
 
 def _hover(r: Request) -> str:
@@ -241,25 +239,22 @@ def by_prompt_length(picked: dict[str, Picked]) -> Plot | None:
             "name": label(name),
             "x": [length for length, _ in each],
             "y": [ttft for _, ttft in each],
-            "mode": "markers",
-            "marker": marker(i) | {"size": 5, "opacity": 0.6},
             "hovertemplate": "%{x:,} prompt tokens: %{y:,.4g} ms",
         }
+        | marker(i, size=5, opacity=0.6)
         for i, name, each in several
     ]
     drawn = any(len(p.random) < p.seen for p in picked.values())
+    layout = {
+        "xaxis": scale_of([length for length, _ in shown], "prompt tokens"),
+        "yaxis": scale_of([ttft for _, ttft in shown], "TTFT, ms"),
+        "hovermode": "closest",
+    }
     return Plot(
         "prompt-length",
         f"A point is a successful request{f': {len(shown):,}, drawn at random' if drawn else ''}.",
         f"TTFT in ms against prompt tokens, {min(shown)[0]:,} to {max(shown)[0]:,} tokens.",
-        {
-            "data": traces,
-            "layout": {
-                "xaxis": scale_of([length for length, _ in shown], "prompt tokens"),
-                "yaxis": scale_of([ttft for _, ttft in shown], "TTFT, ms"),
-                "hovermode": "closest",
-            },
-        },
+        {"data": traces, "layout": layout},
         _length_table(several),
     )
 

@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from loadgen.report import figures, grids, said
-from loadgen.report.answer import answer
+from loadgen.report.compare import pairs, sentence
 from loadgen.report.figures import NOTHING, TIMES_IN, Cell, Line, clean, subtitle
 from loadgen.report.grids import Grid
 from loadgen.report.layout import plain_table, standard_output
@@ -41,8 +41,8 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
     """Yield the parts of the report, from the top, for a terminal of so many columns."""
     yield ""
     yield from _head(report)
-    for sentence in answer(report) if report.comparison else ():
-        yield _indented(Text(sentence, "bold"))
+    for rows in pairs(report):
+        yield _indented(Text(sentence(rows), "bold"))
         yield ""
     targets, open_loop = report.targets, report.run.open_loop
     single = _single(targets[0], width, open_loop=open_loop) if len(targets) == 1 else None
@@ -65,8 +65,8 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
     else:
         yield _indented(Text(f"{len(by_group.rows)} tasks and turns: see report.md", "dim"))
     yield from _errors(report)
-    for sentence in (*said.sentences(report), *said.of_money(report)):
-        yield _indented(Text(sentence))
+    for text in (*said.sentences(report), *said.of_money(report)):
+        yield _indented(Text(text))
     for note in said.footnotes(report):
         yield _indented(Text(note, "yellow"))
     yield _indented(Text(figures.legend(report), "dim"))
@@ -74,19 +74,15 @@ def render(report: Report, width: int) -> Iterator[RenderableType]:
 
 def _head(report: Report) -> Iterator[RenderableType]:
     verdict, run = report.verdict, report.run
-    state = _badge(verdict.state, _STATES.get(verdict.state, _WORST))
+    state = Text(f" {verdict.state.upper()} ", _STATES.get(verdict.state, _WORST))
     yield _hanging(state, Text.assemble((clean(run.scenario), "bold"), ("  " + clean(run.id), "dim")))
     for reason in verdict.reasons:
         yield _hanging(Text("-"), Text(clean(reason)))
-    for word, sentence in figures.alerts(report):
-        yield _hanging(_badge(word, _ALERT), Text(sentence, "bold"))
+    for word, text in figures.alerts(report):
+        yield _hanging(Text(f" {word} ", _ALERT), Text(text, "bold"))
     if load := figures.describe_load(run.load):
         yield _indented(Text(load, "dim"))
     yield ""
-
-
-def _badge(word: str, style: str) -> Text:
-    return Text(f" {word.upper()} ", style)
 
 
 def _indented(part: RenderableType) -> Padding:
@@ -174,7 +170,6 @@ def _side_by_side(targets: Sequence[TargetReport], *, open_loop: bool) -> Table:
 
 
 def _cells_width(shown: Sequence[Line]) -> int:
-    """Width of the widest column."""
     return max(_widest(_column(cells)) for cells in zip(*(line.cells for line in shown), strict=True))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from loadgen.report.answer import answer
+from loadgen.report.compare import answer
 from loadgen.report.files import report_again, write_reports
 from loadgen.report.html import to_html
 from loadgen.results.model import Comparison, Report, Verdict
