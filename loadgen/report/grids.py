@@ -1,9 +1,9 @@
-"""What reports lay out as tables of text: levels, routes, objectives, tasks and turns, errors."""
+"""What reports lay out as tables of text: objectives, levels, routes, groups, errors, the run itself."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from loadgen.report.figures import UNBOUNDED, clean, cost, number, usd, whose
+from loadgen.report.figures import NOTHING, UNBOUNDED, clean, cost, number, usd, whose
 from loadgen.results.model import Dist, GroupReport, ObjectiveReport, Report, TargetReport
 from loadgen.scenario.slo import SHARES
 
@@ -115,3 +115,46 @@ def errors(targets: Sequence[TargetReport]) -> Grid:
     """One row a target and error, in the server's words."""
     rows = [(clean(t.name), f"{n:,}", text) for t in targets for text, n in t.errors.items()]
     return Grid("Errors", ("target", "requests", "error"), tuple(rows))
+
+
+def environment(report: Report) -> Grid:
+    """Facts about the run and the machine, and the labels of the scenario."""
+    run = report.run
+    facts = {
+        "loadgen": report.loadgen,
+        "digest of the plan": run.digest,
+        "wall time": _in(run.wall_s, "s"),
+        "workers": run.workers,
+        **run.host,
+        **run.labels,
+    }
+    return Grid("Run", ("", ""), tuple((name, str(value)) for name, value in facts.items()))
+
+
+def instrument(report: Report) -> Grid:
+    """How late and how busy the generator was."""
+    fared = report.instrument
+    rows = (
+        ("event loop late", _lag(fared.loop_lag_ms)),
+        ("requests sent late", _lag(fared.send_lag_ms)),
+        ("CPU", _share(fared.cpu_share)),
+        ("CPU, worst second", _share(fared.cpu_share_max)),
+        ("garbage collections", str(fared.gc_collections)),
+        ("longest pause", _in(fared.gc_pause_ms_max, "ms")),
+        ("connections at once", NOTHING if fared.connections_max is None else str(fared.connections_max)),
+        ("memory", _in(fared.rss_mb_max, "MB")),
+    )
+    return Grid("Instrument", ("", ""), rows)
+
+
+def _lag(dist: Dist) -> str:
+    p50, p99, top = (_in(value, "ms") for value in (dist.p50, dist.p99, dist.max))
+    return f"p50 {p50}, p99 {p99}, at most {top}" if dist.count else NOTHING
+
+
+def _share(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.0%} of a core"
+
+
+def _in(value: float | None, unit: str) -> str:
+    return NOTHING if value is None else f"{number(value)} {unit}"

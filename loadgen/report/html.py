@@ -16,8 +16,7 @@ from plotly.offline import get_plotlyjs
 from loadgen.errors import LoadgenError
 from loadgen.report import figures
 from loadgen.report.compare import answer, legend, measured, pairs, table_of
-from loadgen.report.environment import environment, instrument
-from loadgen.report.grids import Grid, errors, sections
+from loadgen.report.grids import Grid, environment, errors, instrument, sections
 from loadgen.report.plots import Plot, Rows, Span, distribution, over_time, spectrum
 from loadgen.report.requests import Request, by_prompt_length, pick, timeline
 from loadgen.report.said import notes
@@ -72,14 +71,14 @@ def to_html(report: Report, folder: Path) -> str:
         missing=[text.replace(f"{folder}/", "") for text in missing],
         load=figures.describe_load(run.load),
         targets=_targets(report),
-        environment={
-            "run": run.id,
-            "started at": run.started_at,
-            "window": f"{format_number(run.window_s)} s",
-            "seed": run.seed,
-        }
-        | environment(report),
-        instrument=instrument(report.instrument),
+        environment=[
+            ("run", run.id),
+            ("started at", run.started_at),
+            ("window", f"{format_number(run.window_s)} s"),
+            ("seed", run.seed),
+            *environment(report).rows,
+        ],
+        instrument=instrument(report).rows,
         scripts=scripts,
         hashes=[_hash(script) for script in scripts],
     )

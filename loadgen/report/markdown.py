@@ -3,14 +3,12 @@
 import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from loadgen.answers.compared import Compared
 from loadgen.report import figures
 from loadgen.report.compare import DECIDED_BY, decisions, gate_state, legend, pairs, sentence, table_of
-from loadgen.report.environment import environment, instrument
 from loadgen.report.figures import NOTHING, Line, clean
-from loadgen.report.grids import Grid, errors, sections
+from loadgen.report.grids import Grid, environment, errors, instrument, sections
 from loadgen.report.said import notes
 from loadgen.results.model import Report
 from loadgen.units import format_number
@@ -91,13 +89,8 @@ def _circumstances(report: Report) -> Iterator[str]:
         said = ("SIMULATED",) * t.simulated + ("INSECURE",) * t.insecure
         rows.append((_text(name), _code(t.model), t.endpoint, " ".join([_code(t.base_url), *said])))
     yield from _table(("target", "model", "endpoint", "base URL"), "llll", rows)
-    yield from _facts("Instrument", instrument(report.instrument))
-    yield from _facts("Run", environment(report))
-
-
-def _facts(title: str, facts: dict[str, Any]) -> Iterator[str]:
-    rows = tuple((name, str(value)) for name, value in facts.items())
-    yield from _section(Grid(title, ("", ""), rows), "ll")
+    yield from _section(instrument(report), "ll")
+    yield from _section(environment(report), "ll")
 
 
 def _section(grid: Grid, sides: str) -> Iterator[str]:

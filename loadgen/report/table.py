@@ -91,9 +91,7 @@ def _indented(part: RenderableType) -> Padding:
 
 def _hanging(mark: Text, text: Text) -> Padding:
     """Put a mark before a text whose further lines begin below its first."""
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    grid = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 1, 0, 0))
     grid.add_row(mark, text)
     return _indented(grid)
 
