@@ -3,7 +3,7 @@
 The terminal's table and the Markdown lay out the same lines.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from loadgen.measure.metrics import CHUNK_GAP
@@ -175,8 +175,8 @@ def _costs(targets: Sequence[TargetReport]) -> list[Line]:
     return found
 
 
-def distributions(targets: Sequence[TargetReport]) -> list[list[Line]]:
-    """One list of lines a metric: every percentile shown of it, for each target."""
+def distributions(targets: Sequence[TargetReport], more: Iterable[str] = ()) -> list[list[Line]]:
+    """One list of lines a metric: every percentile shown of it, for each target. more: fields of `Dist`."""
     blocks = []
     dropped = any(t.requests.dropped for t in targets)
     for shown in _DISTRIBUTIONS:
@@ -184,7 +184,7 @@ def distributions(targets: Sequence[TargetReport]) -> list[list[Line]]:
         if not any(d.count for d in dists) and shown.key != "ttft_ms":
             continue
         mark = shown.key != CHUNK_GAP.key
-        cells = {p: tuple(_percentile(d, p, mark=mark) for d in dists) for p in shown.percentiles}
+        cells = {p: tuple(_percentile(d, p, mark=mark) for d in dists) for p in (*shown.percentiles, *more)}
         blocks.append([Line(shown.label, of, p) for p, of in cells.items()])
         # a dropped arrival has no time of its own but the planned one: only there it can be seen
         told = shown.with_failures or (shown.key.endswith("from_plan_ms") and dropped)
@@ -192,12 +192,6 @@ def distributions(targets: Sequence[TargetReport]) -> list[list[Line]]:
             cells = {p: tuple(_with_failures(d, p) for d in dists) for p in _BOUNDED}
             blocks.append([Line(WITH_FAILURES, of, p, indent=True) for p, of in cells.items()])
     return blocks
-
-
-def extremes(target: TargetReport) -> dict[str, tuple[Cell, ...]]:
-    """For wide tables: mean, p99.9 and maximum of each distribution, by its label."""
-    dists = {s.label: target.metrics.get(s.key, _NONE) for s in _DISTRIBUTIONS}
-    return {label: tuple(Cell(number(v)) for v in (d.mean, d.p999, d.max)) for label, d in dists.items()}
 
 
 def headline(targets: Sequence[TargetReport]) -> str:

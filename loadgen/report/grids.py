@@ -46,10 +46,6 @@ def _measured(one: ObjectiveReport) -> str:
     return f"{text} {UNBOUNDED}" if one.note else text
 
 
-def _percentile(key: str, name: str) -> Callable[[TargetReport], str]:
-    return lambda target: number(getattr(target.metrics.get(key, _NONE), name))
-
-
 def levels(report: Report) -> Grid:
     """One row a target and level, where the load has levels."""
     targets = report.targets if any(t.level for t in report.targets) else ()
@@ -57,9 +53,9 @@ def levels(report: Report) -> Grid:
         "offered req/s": lambda t: number(t.rates.offered_requests_per_s),
         "done req/s": lambda t: number(t.rates.requests_per_s),
         "tokens/s": lambda t: number(t.rates.output_tokens_per_s),
-        "TTFT p50": _percentile("ttft_ms", "p50"),
-        "p99": _percentile("ttft_ms", "p99"),
-        "TPOT p50": _percentile("tpot_ms", "p50"),
+        "TTFT p50": lambda t: number(t.metrics.get("ttft_ms", _NONE).p50),
+        "p99": lambda t: number(t.metrics.get("ttft_ms", _NONE).p99),
+        "TPOT p50": lambda t: number(t.metrics.get("tpot_ms", _NONE).p50),
         "failed": lambda t: f"{t.requests.failed:,}",
         "dropped": lambda t: f"{t.requests.dropped:,}",
         "cost USD": lambda t: str(cost(t, lambda c: c.usd)),

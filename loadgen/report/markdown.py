@@ -10,7 +10,7 @@ from loadgen.report.compare import DECIDED_BY, decisions, gate_state, legend, pa
 from loadgen.report.figures import NOTHING, Line, clean
 from loadgen.report.grids import Grid, environment, errors, instrument, sections
 from loadgen.report.said import notes
-from loadgen.results.model import Report
+from loadgen.results.model import Report, TargetReport
 from loadgen.units import format_number
 
 
@@ -54,17 +54,20 @@ def _head(report: Report) -> Iterator[str]:
 
 
 def _figures(report: Report) -> Iterator[str]:
-    names = [f"**{_text(t.name)}**" for t in report.targets]
-    below = [f"<br>{_text(figures.subtitle(t))}" if figures.subtitle(t) else "" for t in report.targets]
-    heads = [figures.TIMES_IN, "", *map(str.__add__, names, below)]
+    heads = [figures.TIMES_IN, "", *map(_name, report.targets)]
     lines = figures.lines(report.targets, open_loop=report.run.open_loop)
-    yield from _table(heads, "ll" + "r" * len(names), map(_figure_row, lines))
+    yield from _table(heads, "ll" + "r" * len(report.targets), map(_figure_row, lines))
     for note in notes(report):
         yield from _paragraph(_text(note))
     for rows in pairs(report):
         yield from _section(table_of(rows), "llrrrl")
     for grid in sections(report):
         yield from _section(grid, "l" + "r" * len(grid.heads[1:]))
+
+
+def _name(target: TargetReport) -> str:
+    below = figures.subtitle(target)
+    return f"**{_text(target.name)}**" + (f"<br>{_text(below)}" if below else "")
 
 
 def _figure_row(line: Line) -> list[str]:

@@ -60,7 +60,8 @@ def _print(found: dict[str, list[Slice]], by: str, metric: str) -> None:
         for group in groups:
             p50, *rest = map(format_number, group.figures)
             if (middle := group.percentiles[0]) is not None:
-                p50 += " [{}, {}]".format(*map(format_number, middle.interval))
+                low, high = map(format_number, middle.interval)
+                p50 += f" [{low}, {high}]"
             table.add_row(*map(Text, (clean(group.name), f"{group.requests:,}", p50, *rest)))
         console.print(Text(f"\n{clean(target)}", "bold"))
         console.print(table, highlight=False)

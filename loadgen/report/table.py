@@ -20,9 +20,8 @@ from loadgen.results.model import Report, TargetReport
 _STATES: Final = {"valid": "bold black on green", "suspect": "bold black on yellow"}
 _WORST: Final = "bold white on red"
 _ALERT: Final = "bold black on magenta"
-_PERCENTILES: Final = ("p50", "p90", "p99")
-_EXTREMES: Final = ("mean", "p99.9", "max")
-_NO_EXTREMES: Final = (Cell(""),) * len(_EXTREMES)
+_PERCENTILES: Final = {"p50": "p50", "p90": "p90", "p99": "p99"}
+_EXTREMES: Final = {"mean": "mean", "p99.9": "p999", "max": "max"}
 _WIDE: Final = 110
 _GAP: Final = 2
 _NAME_WIDTH: Final = 24
@@ -101,13 +100,10 @@ def _hanging(mark: Text, text: Text) -> Padding:
 
 def _single(target: TargetReport, width: int, *, open_loop: bool) -> list[RenderableType] | None:
     """Lay out one target with its percentiles side by side; None where they don't fit."""
-    blocks = figures.distributions([target])
-    heads = list(_PERCENTILES)
-    columns = [[_under(head, block[i]) for block in blocks] for i, head in enumerate(heads)]
-    if width >= _WIDE:
-        more = figures.extremes(target)
-        heads += _EXTREMES
-        columns += [[more.get(b[0].label, _NO_EXTREMES)[i] for b in blocks] for i in range(len(_EXTREMES))]
+    more = _EXTREMES if width >= _WIDE else {}
+    blocks = figures.distributions([target], more.values())
+    heads = _PERCENTILES | more
+    columns = [[_under(at, block, i) for block in blocks] for i, at in enumerate(heads.values())]
     texts = [_column(column) for column in columns]
     label_width = max(_label(block[0]).cell_len for block in blocks)
     if 1 + label_width + sum(_GAP + _widest(column) for column in texts) > width:
@@ -121,10 +117,12 @@ def _single(target: TargetReport, width: int, *, open_loop: bool) -> list[Render
     return [_indented(_counts_of(target, open_loop=open_loop)), "", _indented(table), ""]
 
 
-def _under(head: str, line: Line) -> Cell:
-    """Return the cell of a line; it says its percentile where its column is of another one."""
-    cell = line.cells[0]
-    return cell if line.at == head or cell.value == NOTHING else Cell(cell.value, line.at)
+def _under(at: str, block: Sequence[Line], i: int) -> Cell:
+    """Return the cell of line i; it says its percentile where its column is of another one."""
+    if i >= len(block):
+        return Cell("")
+    cell = block[i].cells[0]
+    return cell if block[i].at == at or cell.value == NOTHING else Cell(cell.value, block[i].at)
 
 
 def _counts_of(target: TargetReport, *, open_loop: bool) -> Table:
