@@ -4,7 +4,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from loadgen.report.markdown import to_markdown
+from loadgen.answers.compared import Compared
+from loadgen.answers.gate import GateResult, parse_gate
+from loadgen.report.markdown import comparison, to_markdown
 from loadgen.results.model import Above, Comparison, Dist, Report, Verdict, WithFailures
 
 
@@ -106,6 +108,16 @@ def test_names_in_a_comparison_read_as_they_are(invent: Any) -> None:
     heads = next(cells(line) for line in text.splitlines() if line.endswith("| change | verdict |"))
     assert heads == ["", "", r"a\|b", r"&lt;i&gt;c&lt;/i&gt; \[x\](http://e.com)", "change", "verdict"]
     assert "<i>" not in text
+
+
+def test_gates_read_as_they_are_and_more_can_follow() -> None:
+    gate = parse_gate("ttft.p50 worse by 5%")
+    told = GateResult(gate, "a*b", "<i>c</i>", failed=False, told=True, words="[x](http://e.com)")
+    assert comparison(Compared(gates=(told,))) == (
+        "- **passed**: `ttft.p50 worse by 5%` "
+        r"(&lt;i&gt;c&lt;/i&gt; against a\*b): \[x\](http://e.com)"
+        "\n\n"
+    )
 
 
 @pytest.mark.parametrize("error", ["a | b", "`code` @someone #1", "<b>x</b>\n\n# head", "```\nfence"])
