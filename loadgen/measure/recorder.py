@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from loadgen.measure.groups import GROUP_ROWS, Group, Groups
-from loadgen.measure.histogram import BUCKETS, Counts, Distribution, indexes
-from loadgen.measure.metrics import ALL_METRICS, CHUNK_GAP, METRICS
+from loadgen.measure.histogram import BUCKETS, Counts, Distribution, Histograms, indexes
+from loadgen.measure.metrics import ALL_METRICS, METRICS
 from loadgen.measure.objective import Bound, is_good
 from loadgen.measure.routes import Routing
 from loadgen.measure.sample import Sample
@@ -20,13 +20,10 @@ from loadgen.measure.series import Series
 from loadgen.measure.spending import Spending
 from loadgen.measure.sums import ErrorTexts, TokenSums
 from loadgen.measure.tokens import tokens_between
-from loadgen.wire.timeline import NO_EVENTS, Int64s, Timeline
+from loadgen.wire.timeline import NO_EVENTS, Timeline
 
 PHASES: Final = ("warmup", "measure", "drain")
 FAILURE_METRICS: Final = tuple(m for m in METRICS if m.failures)
-_GAP_ROW: Final = ALL_METRICS.index(CHUNK_GAP)
-_FIRST_BUCKETS: Final = tuple(row * BUCKETS for row in range(len(METRICS)))
-_TOGETHER: Final = 300  # values that are counted in one step: a step costs as much for a few
 
 
 class LevelWindow(NamedTuple):
@@ -66,12 +63,7 @@ class TargetRecorder:
         self.bounds = bounds
         self.level = level
         self.name = target if name is None else name
-        self._counts: Counts = np.zeros((len(ALL_METRICS), BUCKETS), np.int64)
-        self._flat = self._counts.reshape(-1)
-        self._rows: list[int] = []  # not counted yet: the first bucket of a value's metric, and the value
-        self._values: list[int] = []
-        self._gaps: list[Int64s] = []
-        self._waiting = 0
+        self._histograms = Histograms(len(METRICS))
         self.reached: Counts = np.zeros((len(FAILURE_METRICS), BUCKETS), np.int64)
         self.censored: Counts = np.zeros((len(FAILURE_METRICS), BUCKETS), np.int64)
         self.outcomes: dict[str, Counter[str]] = {phase: Counter() for phase in PHASES}
@@ -91,10 +83,8 @@ class TargetRecorder:
 
     @property
     def counts(self) -> Counts:
-        """The histograms, up to the latest request."""
-        if self._waiting:
-            self._count()
-        return self._counts
+        """The histograms of all metrics, up to the latest request."""
+        return self._histograms.counts
 
     def add(self, sample: Sample, timeline: Timeline | None, epoch_ns: int) -> None:
         """Record one request; `timeline` is None when the run is read back from its file."""
@@ -151,7 +141,7 @@ class TargetRecorder:
         self.last_done_ns = max(self.last_done_ns, sample.done_ns)
         self.tokens.add(sample)
         if good:
-            self._record(values, timeline.event_ns if timeline is not None else NO_EVENTS)
+            self._histograms.add(values, timeline.event_ns if timeline is not None else NO_EVENTS)
         elif sample.outcome == "cancelled":
             self._censor(sample)
         else:
@@ -173,23 +163,6 @@ class TargetRecorder:
         """Return one metric's distribution over the window's successful requests, in reported units."""
         row = next(i for i, m in enumerate(ALL_METRICS) if m.name == name)
         return Distribution(self.counts[row], ALL_METRICS[row].scale)
-
-    def _record(self, values: list[int | None], event_ns: Int64s) -> None:
-        known = [(row, value) for row, value in zip(_FIRST_BUCKETS, values, strict=True) if value is not None]
-        self._rows += [row for row, _ in known]
-        self._values += [value for _, value in known]
-        self._gaps.append(event_ns[1:] - event_ns[:-1])
-        self._waiting += len(known) + len(event_ns)
-        if self._waiting >= _TOGETHER:
-            self._count()
-
-    def _count(self) -> None:
-        gaps = (np.concatenate(self._gaps) + 500) // 1000
-        index = indexes(np.concatenate((np.array(self._values, np.int64), gaps)))
-        index[: len(self._rows)] += self._rows
-        index[len(self._rows) :] += _GAP_ROW * BUCKETS
-        np.add.at(self._flat, index, 1)
-        self._rows, self._values, self._gaps, self._waiting = [], [], [], 0
 
     def _censor(self, sample: Sample) -> None:
         """Enter what the run cut off: a value it had reached counts, what it still waited for is censored."""

@@ -98,7 +98,7 @@ def make_sample(
     epoch_ns: the run's epoch on the timeline's clock. window_ns: (start, end) of its level's window, offsets
     from the epoch; an end of None is still open. last_turn: whether its conversation ended with it.
     """
-    t, (start, end) = timeline, window_ns
+    t, (start, end), done_ns = timeline, window_ns, timeline.done_ns - epoch_ns
     chars = int(t.event_chars.sum())
     tokens = count_tokens(t, chars, start + epoch_ns, None if end is None else end + epoch_ns)
     # attribute by attribute: `dict` and `asdict` would cost more than all the rest here
@@ -123,7 +123,7 @@ def make_sample(
         first_token_ns=int(t.event_ns[0]) - epoch_ns if len(t.event_ns) else None,
         first_answer_ns=_offset(t.first_answer_ns, epoch_ns),
         last_token_ns=int(t.event_ns[-1]) - epoch_ns if len(t.event_ns) else None,
-        done_ns=t.done_ns - epoch_ns,
+        done_ns=done_ns,
         asked_prompt_tokens=origin.asked_prompt_tokens,
         asked_output_tokens=origin.asked_output_tokens,
         prompt_tokens=t.usage.prompt_tokens if t.usage else None,
@@ -139,17 +139,12 @@ def make_sample(
         first_event_chars=int(t.event_chars[0]) if len(t.event_ns) else None,
         hidden_reasoning_tokens=tokens.hidden,
         window_output_tokens=tokens.inside,
-        window_done=_inside(t.done_ns - epoch_ns, window_ns),
+        window_done=start <= done_ns and (end is None or done_ns < end),
         attempts=t.attempts,
         images=t.images,
         level=origin.level,
         last_turn=last_turn,
     )
-
-
-def _inside(instant_ns: int, window_ns: tuple[int, int | None]) -> bool:
-    start, end = window_ns
-    return start <= instant_ns and (end is None or instant_ns < end)
 
 
 def _offset(instant_ns: int | None, epoch_ns: int) -> int | None:

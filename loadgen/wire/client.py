@@ -94,7 +94,8 @@ class Client:
     async def _again(self, exchange: Exchange, request: bytes) -> None:
         """Send once more, on a fresh connection: the server had closed the idle one."""
         decoding = self.live[exchange]
-        exchange.begin_again(self._queue.loop.create_future(), lambda: self._queue.add(decoding))
+        exchange.begin(self._queue.loop.create_future())
+        exchange.on_pending = lambda: self._queue.add(decoding)
         connection = await self._pool.connect(exchange, fresh=True)
         if connection is not None:
             self._start(connection, exchange, request)

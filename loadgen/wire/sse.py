@@ -131,8 +131,8 @@ class SseDecoder:
         returns = b"\r" in data
         size = len(data)
         while pos < size and self.error is None:
-            if not self._outputs and (shape := self._learned.shape) is not None:
-                self._take_shape(shape.fit(data, pos))
+            if not self._outputs and (shape := self._learned.shape) and (fits := shape.fit(data, pos)):
+                self._template, self.response_id = fits[0], self.response_id or fits[1]
             if self._template is not None and data.startswith(self._template.prefix, pos):
                 after = self._run(data, pos, self._template)
                 if after > pos:
@@ -151,11 +151,6 @@ class SseDecoder:
             self._event(data[pos:end], end)
             pos = end
         return pos
-
-    def _take_shape(self, fits: tuple[Template, str] | None) -> None:
-        if fits is not None:
-            self._template, response_id = fits
-            self.response_id = self.response_id or response_id
 
     def _run(self, data: bytes, pos: int, template: Template) -> int:
         """Decode the events that fit the template, from `pos` on; return the offset after them."""

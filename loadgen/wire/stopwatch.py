@@ -44,36 +44,7 @@ class Exchange:
     a part of a chunk. headers: the few that decide how the answer is read, their names in small letters.
     """
 
-    __slots__ = (
-        "answered",
-        "attempts",
-        "check_ns",
-        "chunked",
-        "complete",
-        "connect_start_ns",
-        "connected_ns",
-        "connection",
-        "done_ns",
-        "failure",
-        "first_byte_ns",
-        "framed",
-        "header_bytes",
-        "headers",
-        "on_body",
-        "on_pending",
-        "pending_bytes",
-        "reads",
-        "seen",
-        "sent_ns",
-        "spans",
-        "split",
-        "status",
-        "waiter",
-        "wake",
-    )
-
     def __init__(self, waiter: asyncio.Future[None], wake: Callable[[asyncio.Future[None]], None]) -> None:
-        self.waiter = waiter
         self.wake = wake
         self.on_pending: Callable[[], None] | None = None
         self.connection: Connection | None = None
@@ -82,9 +53,7 @@ class Exchange:
         self.connect_start_ns: int | None = None
         self.connected_ns: int | None = None
         self.sent_ns: int | None = None
-        self.done_ns: int | None = None
-        self.failure: tuple[str, str] | None = None
-        self.begin()
+        self.begin(waiter)
 
     def ended(self) -> bool:
         """Whether the answer is complete or the request has failed."""
@@ -100,16 +69,11 @@ class Exchange:
             and self.first_byte_ns is None
         )
 
-    def begin_again(self, waiter: asyncio.Future[None], on_pending: Callable[[], None]) -> None:
-        """Make ready to be sent a second time."""
+    def begin(self, waiter: asyncio.Future[None]) -> None:
+        """Make ready for an answer; also for that of a request which is sent a second time."""
         self.waiter = waiter
-        self.on_pending = on_pending
-        self.done_ns = None
-        self.failure = None
-        self.begin()
-
-    def begin(self) -> None:
-        """Make ready for an answer."""
+        self.done_ns: int | None = None
+        self.failure: tuple[str, str] | None = None
         self.reads: list[Any] = []
         self.spans: list[bytes] = []
         self.on_body = self.spans.append  # called by llhttp
