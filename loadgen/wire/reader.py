@@ -16,7 +16,7 @@ now_ns: Final = time.perf_counter_ns
 AT_ONCE: Final = 16
 TURNS: Final = 16  # then the timers have theirs
 _READ: Final = 16 << 10
-_LARGE: Final = 8 << 10
+_QUICK_READ: Final = 4 << 10  # of a stream, whose events are small: less memory to ask for and give back
 _SMALL: Final = 4
 _TAIL: Final = b"\r\n\r\n"
 
@@ -57,10 +57,11 @@ class Reader:
         self._loop = loop
         self._connections: dict[int, Plain] = {}
         self._streams: dict[int, list[Any]] = {}
-        self._buffer = memoryview(bytearray(_READ))
-        self._into = (self._buffer,)
+        self._writing: set[int] = set()
         self._epoll: Any = None
         if hasattr(select, "epoll"):
+            # told once of each arrival: else the kernel looks at every socket a second time after its read
+            self._edges = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
             self._epoll = select.epoll()
             loop.add_reader(self._epoll.fileno(), self._readable)
 
@@ -79,18 +80,20 @@ class Reader:
     def add(self, plain: Plain) -> None:
         """Read a connection from now on."""
         self._connections[plain.fd] = plain
-        self._epoll.register(plain.fd, select.EPOLLIN)
+        self._epoll.register(plain.fd, self._edges)
 
     def remove(self, plain: Plain) -> None:
         """Read it no more."""
         del self._connections[plain.fd]
         self._streams.pop(plain.fd, None)
+        self._writing.discard(plain.fd)
         if self._epoll is not None:
             self._epoll.unregister(plain.fd)
 
     def watch_writing(self, plain: Plain, *, on: bool) -> None:
         """Tell a connection when it can write again, too."""
-        self._epoll.modify(plain.fd, select.EPOLLIN | (select.EPOLLOUT if on else 0))
+        (self._writing.add if on else self._writing.discard)(plain.fd)
+        self._epoll.modify(plain.fd, select.EPOLLIN | select.EPOLLOUT if on else self._edges)
 
     def quick(self, plain: Plain, reads: list[Any]) -> None:
         """Put instant and bytes of each read into `reads`, and tell only of those that may end the answer."""
@@ -102,24 +105,26 @@ class Reader:
 
     def _readable(self) -> None:
         streams, connections = self._streams, self._connections
-        read, into, buffer = os.readv, self._into, self._buffer  # no memory is asked of the system for a read
-        stamp, turns = 0, TURNS
-        while turns and self.next_send() > stamp and (ready := self._epoll.poll(0, AT_ONCE)):
+        read, stamp, turns = os.read, 0, TURNS
+        while turns and (ready := self._epoll.poll(0, AT_ONCE)):
             turns -= 1
             later: list[tuple[int, int, bytes | None]] = []  # all of the round are stamped first
             for fd, what in ready:
                 if what & select.EPOLLOUT:
                     connections[fd].drain()
                 stamp = now_ns()
+                reads = streams.get(fd)
+                size = _READ if reads is None else _QUICK_READ
                 try:
-                    data = buffer[: read(fd, into)].tobytes()
+                    data = read(fd, size)
                 except BlockingIOError:
                     continue
                 except OSError as error:
                     if fd in connections:
                         connections[fd].lost(error)
                     continue
-                reads = streams.get(fd)
+                if (what != select.EPOLLIN or len(data) == size) and data and fd not in self._writing:
+                    self._epoll.modify(fd, self._edges)  # there may be more, or the end: have it told again
                 if reads is None or not data:
                     later.append((fd, stamp, data))
                 else:
@@ -127,7 +132,7 @@ class Reader:
                     reads.append(data)
                     # only what ends like this can end a chunked answer (RFC 9112, section 7.1); a few bytes
                     # may be the end of that end
-                    if data.endswith(_TAIL) or not _SMALL <= len(data) < _LARGE:
+                    if data.endswith(_TAIL) or not _SMALL <= len(data) < _QUICK_READ:
                         later.append((fd, len(data), None))
             for fd, number, read_now in later:
                 plain = connections.get(fd)  # none: closed by what came before it
@@ -137,5 +142,7 @@ class Reader:
                     plain.look(number)
                 else:
                     plain.received(number, read_now)
+            if len(ready) == AT_ONCE and self.next_send() <= stamp:
+                break
         if stamp:
             self.latest_ns = stamp

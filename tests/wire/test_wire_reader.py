@@ -1,0 +1,99 @@
+"""The reader is told once of each arrival, so nothing that has arrived may be left lying."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from loadgen.wire.reader import Reader
+
+
+class Listener:
+    """Keeps what it is told of one socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.fd = sock.fileno()
+        self.got: list[bytes] = []
+        self.reads: list[Any] = []
+        self.over = asyncio.Event()
+        self.drained = 0
+
+    def received(self, stamp: int, data: bytes) -> None:
+        self.got.append(data)
+        if not data:
+            self.over.set()
+
+    def look(self, size: int) -> None:
+        pass
+
+    def drain(self) -> None:
+        self.drained += 1
+
+    def lost(self, error: OSError) -> None:
+        self.over.set()
+
+
+@asynccontextmanager
+async def reading(*, quick: bool) -> AsyncIterator[tuple[Reader, Listener, socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    with ours, theirs:
+        ours.setblocking(False)
+        reader = Reader(asyncio.get_running_loop())
+        if not reader.plain:
+            pytest.skip("plain sockets are the loop's here")
+        listener = Listener(ours)
+        reader.add(listener)
+        if quick:
+            reader.quick(listener, listener.reads)
+        yield reader, listener, theirs
+        reader.remove(listener)
+        reader.close()
+
+
+@pytest.mark.parametrize("size", [1, 4_095, 4_096, 4_097, 50_000])
+@pytest.mark.parametrize("quick", [False, True])
+async def test_all_that_came_before_the_end(size: int, quick: bool) -> None:
+    async with reading(quick=quick) as (_, listener, theirs):
+        data = bytes(range(256)) * (size // 256 + 1)
+        theirs.sendall(data[:size])  # the loop sees data and end at once
+        theirs.close()
+        await asyncio.wait_for(listener.over.wait(), 5)
+        assert b"".join(listener.reads[1::2] + listener.got) == data[:size]
+        assert listener.got[-1] == b""
+
+
+async def test_what_is_left_by_a_full_read() -> None:
+    async with reading(quick=True) as (_, listener, theirs):
+        theirs.sendall(b"x" * 10_000)  # and nothing after it
+        async with asyncio.timeout(5):
+            while sum(map(len, listener.reads[1::2])) < 10_000:  # noqa: ASYNC110  # nothing tells
+                await asyncio.sleep(0.001)
+        assert [len(data) for data in listener.reads[1::2]] == [4_096, 4_096, 1_808]
+
+
+async def test_a_reset_behind_data() -> None:
+    async with reading(quick=True) as (_, listener, theirs):
+        theirs.sendall(b"x" * 100)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        await asyncio.wait_for(listener.over.wait(), 5)
+
+
+async def test_both_ways_while_there_is_more_to_send() -> None:
+    async with reading(quick=True) as (reader, listener, theirs):
+        reader.watch_writing(listener, on=True)
+        theirs.sendall(b"x" * 10_000)
+        async with asyncio.timeout(5):
+            while sum(map(len, listener.reads[1::2])) < 10_000 or listener.drained < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        reader.watch_writing(listener, on=False)
+        theirs.sendall(b"y" * 10_000)
+        theirs.close()
+        await asyncio.wait_for(listener.over.wait(), 5)
+        assert b"".join(listener.reads[1::2]) == b"x" * 10_000 + b"y" * 10_000
