@@ -8,9 +8,9 @@ from typing import Final
 from loadgen.answers.compare import METRICS, NO_VERDICT, NOT_BOUNDED, Pair, key_of
 from loadgen.errors import ScenarioError, nearest
 from loadgen.results.model import Comparison
-from loadgen.units import parse_share
 
-_GATE: Final = re.compile(r"\s*([a-z0-9_]+)(?:\.p(\d+(?:\.\d+)?))?\s+worse\s+by\s+([0-9.]+\s*%)\s*")
+_NUMBER: Final = r"(\d+(?:\.\d+)?)"
+_GATE: Final = re.compile(rf"\s*([a-z0-9_]+)(?:\.p{_NUMBER})?\s+worse\s+by\s+{_NUMBER}\s*%\s*")
 _FORM: Final = 'write it like "ttft.p99 worse by 5%" or "error_rate worse by 1%" (of all requests)'
 _ABSOLUTE: Final = ("error_rate",)
 
@@ -19,7 +19,7 @@ _ABSOLUTE: Final = ("error_rate",)
 class Gate:
     """A bound on how much worse the other side may be. by: a share of the base's figure.
 
-    Of the error rate, which may be 0, it is a share of all requests.
+    Of the error rate, which may be 0, it is a share of all requests; of a time or a cost it may be above 1.
     """
 
     text: str
@@ -47,7 +47,8 @@ def parse_gate(text: str) -> Gate:
     """Read one gate.
 
     Raises:
-        ScenarioError: it is no gate, or its metric or percentile is not compared; names the nearest.
+        ScenarioError: it is no gate, one that can never fail, or its metric or percentile is not compared;
+            names the nearest.
     """
     found = _GATE.fullmatch(text)
     if found is None:
@@ -66,7 +67,15 @@ def parse_gate(text: str) -> Gate:
             else f"{metric} is compared at {', '.join(known)}"
         )
         raise ScenarioError("--fail-if", what, _FORM)
-    return Gate(text.strip(), metric, percentile, parse_share(share.replace(" ", "")))
+    by = float(share) / 100
+    if by >= 1 and (metric in _ABSOLUTE or _is_speed(metric)):
+        what = f'"{text.strip()}" can never fail: nothing makes {metric} worse by more than 100%'
+        raise ScenarioError("--fail-if", what, "write a smaller share")
+    return Gate(text.strip(), metric, percentile, by)
+
+
+def _is_speed(metric: str) -> bool:
+    return metric.endswith("_per_s")
 
 
 def judge_gates(gates: Sequence[Gate], pairs: Sequence[Pair]) -> list[GateResult]:
@@ -95,6 +104,5 @@ def _against(gate: Gate, row: Comparison) -> tuple[bool, bool, str]:
         words = f"changed by {by:+.2f} points, by {least:+.2f} or more at 95 %"
         return row.ci95[0] > gate.by, True, words
     low, high = row.ratio_ci95
-    speed = gate.metric.endswith("_per_s")
-    worse, least = (1 - row.ratio, 1 - high) if speed else (row.ratio - 1, low - 1)
+    worse, least = (1 - row.ratio, 1 - high) if _is_speed(gate.metric) else (row.ratio - 1, low - 1)
     return least > gate.by, True, f"worse by {worse:.1%}, by {least:.1%} or more at 95 %"

@@ -194,6 +194,7 @@ def test_runs_of_several_scenarios_give_a_table_of_winners(tmp_path: Path) -> No
         pytest.param("ttft.p50 worse by 5%", 3, id="worse by 10 %, for sure"),
         pytest.param("ttft.p50 worse by 9.9%", 0, id="worse by 10 %, but not for sure by 9.9"),
         pytest.param("ttft.p50 worse by 30%", 0, id="not so much worse"),
+        pytest.param("ttft.p50 worse by 500%", 0, id="not six times as long"),
         pytest.param("tpot.p99 worse by 1%", 0, id="the same"),
         pytest.param("error_rate worse by 1%", 0, id="no errors"),
     ],
@@ -219,6 +220,13 @@ def test_a_gate_fails_only_where_the_evidence_holds(
             ["--fail-if", "error_rate.p50 worse by 5%"], "has no percentile", id="percentile of a share"
         ),
         pytest.param(["--fail-if", "ttft.p50 slower"], "is no gate", id="no gate"),
+        pytest.param(["--fail-if", "ttft.p50 worse by 1.2.3%"], "is no gate", id="no number"),
+        pytest.param(
+            ["--fail-if", "error_rate worse by 500%"], "can never fail", id="more failures than requests"
+        ),
+        pytest.param(
+            ["--fail-if", "output_tokens_per_s.p10 worse by 100%"], "can never fail", id="slower than nothing"
+        ),
         pytest.param(["--baseline", "our own"], 'did you mean "our own, new"?', id="unknown target"),
     ],
 )
@@ -250,9 +258,25 @@ def test_json_holds_every_figure(slower: Path) -> None:
     } <= set(rows[0])
 
 
-def test_a_gate_is_read() -> None:
-    gate = parse_gate(" output_tokens_per_s.p10 worse by 2.5 % ")
-    assert (gate.metric, gate.percentile, gate.by) == ("output_tokens_per_s", "p10", 0.025)
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (" output_tokens_per_s.p10 worse by 2.5 % ", ("output_tokens_per_s", "p10", 0.025)),
+        ("e2e.p50 worse by 500%", ("e2e", "p50", 5.0)),
+        ("usd_per_request worse by 100%", ("usd_per_request", None, 1.0)),
+    ],
+    ids=["of a speed", "six times as long", "twice as dear"],
+)
+def test_a_gate_is_read(text: str, read: tuple[str, str | None, float]) -> None:
+    gate = parse_gate(text)
+    assert (gate.metric, gate.percentile, gate.by) == read
+
+
+def test_a_gate_above_100_percent_fails_where_the_evidence_holds(tmp_path: Path) -> None:
+    folder = saved(tmp_path, factors=(1, 8))
+    args = ["compare", str(folder), "--fail-if", "ttft.p50 worse by 500%"]
+    done = CliRunner().invoke(main, args)
+    assert done.exit_code == 3, done.output
 
 
 def test_columns_are_the_samples_and_are_made_anew_when_these_have_changed(tmp_path: Path) -> None:
