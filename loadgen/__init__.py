@@ -14,7 +14,7 @@ _WHERE: Final = {
     "load_scenario": ("loadgen.scenario.load", "load"),
     "run": ("loadgen.api", "run"),
     "RunOptions": ("loadgen.api", "RunOptions"),
-    "open_run": ("loadgen.results.read", "open_run"),
+    "open_run": ("loadgen.answers.within", "open_run"),
     "compare": ("loadgen.answers.compared", "compare"),
 }
 

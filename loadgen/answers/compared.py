@@ -11,9 +11,9 @@ from loadgen.answers.decision import Decision, decide
 from loadgen.answers.gate import GateResult, judge_gates, parse_gate
 from loadgen.answers.pairing import pairs_of
 from loadgen.answers.sides import sides_of_run
+from loadgen.answers.within import open_run
 from loadgen.errors import ScenarioError
 from loadgen.results.model import Report
-from loadgen.results.read import open_run
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -71,8 +71,10 @@ def compare(runs: Sequence[str], *, baseline: str | None = None, fail_if: Sequen
         OutputError: a run can't be read. ScenarioError: there is nothing to compare, or a gate is wrong.
     """
     gates = [parse_gate(text) for text in fail_if]
-    groups = [[Path(path) for path in side.split(",") if path] for side in runs]
-    opened = [open_run(path) for group in groups for path in group]
+    if empty := [side for side in runs if not side.strip(",")]:
+        raise ScenarioError("compare", f'"{empty[0]}" names no run', "give the folder of one")
+    groups = [[open_run(Path(path)) for path in side.split(",") if path] for side in runs]
+    opened = [run for group in groups for run in group]
     reports = tuple(run.report for run in opened)
     if len(opened) > 1 and len({run.report.run.scenario for run in opened}) == len(opened):
         if gates or baseline:

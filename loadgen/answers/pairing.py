@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from loadgen.answers.sides import Side, open_sides
+from loadgen.answers.sides import Side, sides_of_runs
 from loadgen.errors import ScenarioError, nearest
-from loadgen.results.read import list_runs, open_run
+from loadgen.results.read import SavedRun, list_runs, open_run
 
 LAST_GOOD: Final = "last-good"
 _GOOD: Final = ("valid", "suspect")  # on a busy build server hardly a run is valid; a suspect one is flagged
 _REMEDY: Final = "give one run of several targets, or several runs"
 
 
-def pairs_of(groups: Sequence[Sequence[Path]], baseline: str | None = None) -> list[tuple[Side, Side]]:
+def pairs_of(groups: Sequence[Sequence[SavedRun]], baseline: str | None = None) -> list[tuple[Side, Side]]:
     """Return the pairs (base, other) to compare.
 
     groups: runs; those of one group are repetitions of the same. One group: its targets against the first of
@@ -23,20 +23,17 @@ def pairs_of(groups: Sequence[Sequence[Path]], baseline: str | None = None) -> l
     that was not invalid and met its objectives, and nothing where there is none, as of the first run of all.
 
     Raises:
-        OutputError: a run can't be read. ScenarioError: there is nothing to compare.
+        OutputError: samples, or the last good run, can't be read. ScenarioError: there is nothing to compare.
     """
     if baseline == LAST_GOOD:
         before = _last_good(groups[0][0])
         if before is None:
             return []
         groups, baseline = [[before], *groups], None
-    seen: dict[Path, Path] = {}
-    for path in (path for group in groups for path in group):
-        folder = open_run(path).folder
-        if folder in seen:
-            raise ScenarioError(str(path), "is compared with itself", _REMEDY)
-        seen[folder] = path
-    found = open_sides(groups)
+    folders = [run.folder for group in groups for run in group]
+    if twice := [folder for i, folder in enumerate(folders) if folder in folders[:i]]:
+        raise ScenarioError(str(twice[0]), "is compared with itself", _REMEDY)
+    found = [sides_of_runs(group) for group in groups]
     if len(found) == 1:
         return _within(found[0], baseline)
     first = _named(found, baseline)
@@ -48,7 +45,7 @@ def pairs_of(groups: Sequence[Sequence[Path]], baseline: str | None = None) -> l
 def _within(sides: Sequence[Side], baseline: str | None) -> list[tuple[Side, Side]]:
     names = [side.name for side in sides]
     if len(sides) < 2:
-        raise ScenarioError("compare", f'there is only "{names[0] if names else ""}"', _REMEDY)
+        raise ScenarioError("compare", f'there is only "{names[0]}"', _REMEDY)
     if baseline is not None and baseline not in names:
         choice = [*names, LAST_GOOD]
         raise ScenarioError("--baseline", f'there is no target "{baseline}"', nearest(baseline, choice))
@@ -98,15 +95,13 @@ def _run_of(side: Side) -> str:
     return label or run.started_at.partition("+")[0].replace("T", " ")
 
 
-def _last_good(path: Path) -> Path | None:
+def _last_good(run: SavedRun) -> SavedRun | None:
     """Return the latest run before this one that was not invalid and met its objectives; None: none."""
-    run = open_run(path)
     out = run.folder.parent.parent
     for summary in list_runs(out):
         earlier = summary.scenario == run.report.run.scenario and summary.id < run.report.run.id
         if earlier and summary.verdict in _GOOD and not summary.interrupted:
-            folder = Path(summary.path)
-            report = open_run(folder).report
-            if all(objective.met for target in report.targets for objective in target.slo):
-                return folder
+            before = open_run(Path(summary.path))
+            if all(objective.met for target in before.report.targets for objective in target.slo):
+                return before
     return None

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loadgen.errors import ScenarioError
 from loadgen.measure.statistics import Estimate, mean, of_runs, quantiles, share
 from loadgen.results.columns import Columns, read_columns
 from loadgen.results.model import Report, TargetReport
-from loadgen.results.read import SavedRun, open_run
+from loadgen.results.read import SavedRun
 
 RUNS_A_SIDE = 3
 """With so many runs the run is what is drawn: what differs between runs is in the interval then."""
@@ -99,17 +99,15 @@ def sides_of_run(run: SavedRun) -> list[Side]:
     return [Side(target.name, (Part(run.report, target, columns),)) for target in run.report.targets]
 
 
-def open_sides(groups: Sequence[Sequence[Path]]) -> list[list[Side]]:
-    """Open groups of runs: the runs of a group are repetitions; return the sides of each group.
+def sides_of_runs(runs: Sequence[SavedRun]) -> list[Side]:
+    """Return the targets that repetitions of one run have in common as sides.
 
     Raises:
-        OutputError: a run can't be read.
+        OutputError: the samples can't be read. ScenarioError: they have no target in common.
     """
-    found = []
-    for paths in groups:
-        runs = [sides_of_run(open_run(path)) for path in paths]
-        names = [side.name for side in runs[0] if all(side.name in {s.name for s in run} for run in runs)]
-        found.append(
-            [Side(name, tuple(s.parts[0] for run in runs for s in run if s.name == name)) for name in names]
-        )
-    return found
+    found = [sides_of_run(run) for run in runs]
+    names = [side.name for side in found[0] if all(side.name in {s.name for s in sides} for sides in found)]
+    if not names:
+        what = f"{' and '.join(run.report.run.id for run in runs)} have no target in common"
+        raise ScenarioError("compare", what, "join with commas only runs of the same targets")
+    return [Side(name, tuple(s.parts[0] for sides in found for s in sides if s.name == name)) for name in names]

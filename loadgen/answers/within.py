@@ -1,6 +1,10 @@
-"""What a run's own samples add to its report: intervals that know of correlation, drift, its comparison."""
+"""What a run's own samples add to its report: intervals that know of correlation, drift, its comparison.
+
+With these it can be judged.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -13,16 +17,29 @@ from loadgen.answers.slices import groups, slowest
 from loadgen.measure.groups import GROUP_METRICS
 from loadgen.measure.metrics import CHUNK_GAP, METRICS
 from loadgen.measure.statistics import Floats, drift, quantiles, unsettled
+from loadgen.results import read
 from loadgen.results.columns import read_columns
 from loadgen.results.model import Dist, Drift, GroupReport, Report, TargetReport
+from loadgen.results.read import SavedRun
+from loadgen.verdict.rules import judge
 
 _PERCENTS: Final = (50, 90, 99)
 _UNKNOWN: Final = dict.fromkeys(f"p{percent}" for percent in _PERCENTS)
 _UNSTEADY: Final = frozenset({"stages", "burst", "trace"})  # a load that is meant to change
 
 
+def open_run(path: Path) -> SavedRun:
+    """Open a run as `results.read.open_run` does; of one that was killed the report is made as of any other.
+
+    Raises:
+        OutputError: there is no such run, or it can't be read.
+    """
+    run = read.open_run(path)
+    return replace(run, report=with_answers(run.report, run.folder)) if run.rebuilt else run
+
+
 def with_answers(report: Report, folder: Path) -> Report:
-    """Return the report with its intervals made anew from the samples, with drift, and its comparison.
+    """Return the report with its intervals made anew from the samples, with drift, comparison and verdict.
 
     Raises:
         OutputError: the samples can't be read.
@@ -39,9 +56,10 @@ def with_answers(report: Report, folder: Path) -> Report:
     # of one run: what is said of the run itself is its verdict
     flags = dict.fromkeys(flag for pair in pairs for flag in pair.flags if report.run.id not in flag)
     rows = tuple(row for pair in pairs for row in pair.rows)
-    return msgspec.structs.replace(
+    whole = msgspec.structs.replace(
         report, targets=tuple(targets), comparison=rows, comparison_flags=tuple(flags)
     )
+    return judge(whole)
 
 
 def _with_intervals(part: Part, *, steady: bool) -> TargetReport:

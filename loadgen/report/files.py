@@ -1,17 +1,15 @@
 """The reports of a run folder, written from a `Report`. A new format is a row in `FORMATS`."""
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from loadgen.answers.within import with_answers
+from loadgen.answers.within import open_run
 from loadgen.report.csv import to_csv
 from loadgen.report.markdown import to_markdown
 from loadgen.results.folder import write_file, write_report
 from loadgen.results.model import Report
-from loadgen.results.read import SavedRun, open_run
-from loadgen.verdict.rules import judge
+from loadgen.results.read import SavedRun
 
 
 def _html(report: Report, folder: Path) -> str:
@@ -39,7 +37,7 @@ def write_reports(folder: Path, report: Report, formats: Collection[str]) -> Non
 
 
 def report_again(path: Path) -> SavedRun:
-    """Open a saved run and write its reports again; one that was killed is judged and gets its report.json.
+    """Open a saved run and write its reports again; one that was killed gets its report.json.
 
     path: see `open_run`.
 
@@ -48,7 +46,6 @@ def report_again(path: Path) -> SavedRun:
     """
     run = open_run(path)
     if run.rebuilt:
-        run = replace(run, report=judge(with_answers(run.report, run.folder)))
         write_report(run.folder, run.report)
     _write_for_people(run.folder, run.report, FORMATS)
     return run

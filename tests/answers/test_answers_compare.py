@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import loadgen
 from loadgen.answers.compare import compare_all
 from loadgen.answers.compared import compare
 from loadgen.answers.gate import parse_gate
@@ -16,6 +17,7 @@ from loadgen.answers.sides import sides_of_run
 from loadgen.cli import main
 from loadgen.errors import LoadgenError
 from loadgen.measure.sample import Sample
+from loadgen.report.files import report_again
 from loadgen.results.columns import COLUMNS, read_columns
 from loadgen.results.folder import write_report
 from loadgen.results.model import Comparison, Report
@@ -240,6 +242,38 @@ def test_what_can_not_be_compared_is_one_line(equal: Path, args: list[str], word
 def test_a_run_is_not_compared_with_itself(equal: Path) -> None:
     with pytest.raises(LoadgenError, match="is compared with itself"):
         compare([str(equal), str(equal.parent / "latest")])
+
+
+def test_repetitions_without_a_common_target_are_one_line(equal: Path, tmp_path: Path) -> None:
+    theirs = saved(tmp_path, 1, seed=2)
+    report = open_run(theirs).report
+    alone = msgspec.structs.replace(report.targets[0], name="theirs")
+    write_report(theirs, msgspec.structs.replace(report, targets=(alone,)))
+    done = CliRunner().invoke(main, ["compare", f"{equal},{theirs}", str(saved(tmp_path, 2, seed=3))])
+    assert done.exit_code == 2
+    told = f"Error: compare: {equal.name} and {theirs.name} have no target in common; join with commas only"
+    assert done.output.startswith(told)
+    assert done.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("nothing", ["", ","], ids=["empty", "comma"])
+def test_a_side_without_a_run_is_one_line(equal: Path, nothing: str) -> None:
+    done = CliRunner().invoke(main, ["compare", nothing, str(equal)])
+    assert (done.exit_code, done.output) == (
+        2,
+        f'Error: compare: "{nothing}" names no run; give the folder of one\n',
+    )
+
+
+def test_a_killed_run_is_the_same_to_all_who_open_it(tmp_path: Path) -> None:
+    folder = saved(tmp_path, factors=(1, 1.1))
+    (folder / "report.json").unlink()
+    opened = loadgen.open_run(folder).report
+    compared = compare([str(folder)]).reports[0]
+    written = report_again(folder).report
+    assert opened.comparison
+    assert opened.targets[0].metrics["ttft_ms"].effective
+    assert opened == compared == written == open_run(folder).report
 
 
 def test_json_holds_every_figure(slower: Path) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from loadgen.report.files import report_again
-from loadgen.results.read import open_run
+from loadgen import open_run
 from loadgen.run.closed import PAUSE_NS
 from tests.endpoint import Asked, Endpoint, stream
 from tests.loads import Done, Sample, run
@@ -134,10 +133,11 @@ def test_the_report_is_the_same_when_read_back_from_the_samples(tmp_path: Path) 
     whole = open_run(folder).report.targets[-1]
     shutil.copytree(folder, tmp_path / "killed")
     (tmp_path / "killed" / "report.json").unlink()
-    again = report_again(tmp_path / "killed").report.targets[-1]
+    again = open_run(tmp_path / "killed").report.targets[-1]
     assert whole.routes is not None
     assert whole.routes.escalated_of_risk == {"high": 1.0}
     assert again.routes == whole.routes
+    assert again.metrics == whole.metrics
     by_route = [g for g in whole.groups if g.by == "route"]
     assert [g.name for g in by_route] == ["large", "small"]
     assert [g for g in again.groups if g.by == "route"] == by_route
