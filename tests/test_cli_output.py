@@ -212,7 +212,7 @@ def test_check_sends_nothing(tmp_path: Path) -> None:
     assert (done.exit_code, done.stderr) == (0, "")
     for told in (
         f"a: a at {endpoint.base_url}",
-        "the environment variable NO_SUCH_KEY is not set: a run would stop there",
+        "the environment variable NO_SUCH_KEY is not set: a run would stop there; export NO_SUCH_KEY=...",
         "b: b at built-in simulator (SIMULATED)",
         "ends after 5s or 10 sessions for each target, whichever is first",
         "at most 20 in the window",

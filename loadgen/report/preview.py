@@ -66,8 +66,8 @@ def _target(target: Target) -> Iterator[str]:
     values = [*target.headers.values(), *target.query.values()]
     names = [target.api_key_env, *(v.env for v in values if isinstance(v, FromEnv))]
     for name in dict.fromkeys(names):
-        if name and not os.environ.get(name):
-            yield f"the environment variable {name} is not set: a run would stop there"
+        if name and not os.environ.get(name, "").strip():  # as a run reads it
+            yield f"the environment variable {name} is not set: a run would stop there; export {name}=..."
 
 
 def _load(scenario: Scenario, plan: Plan, per: str) -> Iterator[str]:

@@ -41,9 +41,9 @@ until = [{ metric = "ttft", percentile = 99, relative = "5%" }]
 """
 
 
-def said(tmp_path: Path, load: str, workload: str = "") -> str:
+def said(tmp_path: Path, load: str, workload: str = "", head: str = HEAD) -> str:
     path = tmp_path / "s.toml"
-    path.write_text(f"{HEAD}[load]\n{load}\n{workload}")
+    path.write_text(f"{head}[load]\n{load}\n{workload}")
     scenario = read(path)
     prompts = open_prompts([decide_salt(w) for w in scenario.workloads], scenario.seed)
     return preview(scenario, build(scenario, prompts), prompts)
@@ -102,6 +102,21 @@ def test_tasks_and_turns_of_a_mixture(tmp_path: Path) -> None:
     assert tasks[1::2] == ["completion", "short"]
     assert abs(int(tasks[2].strip("%,")) - 75) < 5
     assert "turns            1 to 3" in text
+
+
+def test_variables_that_are_not_set_are_told_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"SET": "sk-1", "BLANK": " \n"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NOT_SET", raising=False)
+    headers = 'headers = { x = { env = "BLANK" }, y = { env = "SET" } }\nquery = { z = { env = "NOT_SET" } }'
+    text = said(tmp_path, "requests = 5", head=f'{HEAD}api_key_env = "NOT_SET"\n{headers}\n')
+    told = [line.strip() for line in text.splitlines() if "environment" in line]
+    assert told == [
+        f"the environment variable {name} is not set: a run would stop there; export {name}=..."
+        for name in ("NOT_SET", "BLANK")
+    ]
 
 
 def test_objectives_are_told(tmp_path: Path) -> None:
