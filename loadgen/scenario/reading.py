@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,18 @@ _EXAMPLES_OF: Final[dict[type, str]] = {
 
 ONE_OR_MANY: Final = frozenset({"workload", "until"})  # a table, or a list of tables
 WORD_OR_MANY: Final = frozenset({"task", "risk"})  # of a route: a string, or a list of strings
+
+# Words of other tools and of the APIs that likeness does not lead to the key that they stand for here.
+_ELSEWHERE: Final = {
+    "url": "targets[].base_url",
+    "max_tokens": "workload.output_tokens",
+    "max_completion_tokens": "workload.output_tokens",
+    "max_output_tokens": "workload.output_tokens",
+    "input_tokens": "workload.prompt_tokens",
+    "qps": "load.rate",
+    "rps": "load.rate",
+    "request_rate": "load.rate",
+}
 
 _MOST_AT_ONCE: Final = 1_000_000
 
@@ -139,7 +152,7 @@ def _read_struct(kind: inspect.StructType, table: Any, at: Key, r: Reading) -> A
     known = ([kind.tag_field] if kind.tag_field else []) + [f.encode_name for f in kind.fields]
     for name in table:
         if name not in known:
-            r.mistakes.append(Mistake((*at, name), "unknown key", nearest(name, known), unknown=True))
+            r.mistakes.append(Mistake((*at, name), "unknown key", _meant(name, known), unknown=True))
     values: dict[str, Any] = {}
     for f in kind.fields:
         if f.encode_name in table:
@@ -159,6 +172,17 @@ def _read_struct(kind: inspect.StructType, table: Any, at: Key, r: Reading) -> A
         return kind.cls(**good)
     except ValueError as error:
         return r.wrong(at, str(error))
+
+
+def _meant(name: str, known: list[str]) -> str:
+    """Say what an unknown key was probably meant to be; with its table where it belongs into another."""
+    if path := _ELSEWHERE.get(name):
+        key = path.rpartition(".")[2]
+        return f'did you mean "{key if key in known else path}"?'
+    metric, _, percentile = name.rpartition("_")
+    if metric in known and re.fullmatch(r"p\d+", percentile):  # ttft_p95, as an objective
+        return f'did you mean "{metric}.{percentile}"?'
+    return nearest(name, known)
 
 
 def _read_union(kind: inspect.UnionType, value: Any, at: Key, r: Reading) -> Any:

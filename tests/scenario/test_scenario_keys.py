@@ -1,11 +1,14 @@
 """Key paths: read, written, and the nearest known key."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.errors import nearest
 from loadgen.scenario.keys import Key, parse, text_of
+from tests.scenario.written import lines_of, scenario
 
 PARTS = st.one_of(st.text(), st.integers(0, 999_999_999))
 
@@ -47,3 +50,26 @@ def test_a_written_key_path_reads_back(first: str, rest: list[str | int]) -> Non
 )
 def test_nearest(word: str, says: str) -> None:
     assert nearest(word, ["concurrency", "ramp"]) == says
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("targets[0].url", "base_url"),
+        ("workload.max_tokens", "output_tokens"),
+        ("workload.max_completion_tokens", "output_tokens"),
+        ("workload.max_output_tokens", "output_tokens"),
+        ("workload.input_tokens", "prompt_tokens"),
+        ("load.qps", "rate"),
+        ("load.rps", "rate"),
+        ("load.request_rate", "rate"),
+        ("slo.ttft_p95", "ttft.p95"),
+        ("slo.e2e_from_plan_p99", "e2e_from_plan.p99"),
+        ("url", "targets[].base_url"),
+        ("targets[0].max_tokens", "workload.output_tokens"),
+        ("workload.qps", "load.rate"),
+    ],
+)
+def test_words_of_other_tools_are_known(tmp_path: Path, key: str, meant: str) -> None:
+    (line,) = lines_of(scenario(tmp_path), (key, 5))
+    assert line == f'--set {key}: unknown key; did you mean "{meant}"?'
