@@ -110,4 +110,6 @@ def sides_of_runs(runs: Sequence[SavedRun]) -> list[Side]:
     if not names:
         what = f"{' and '.join(run.report.run.id for run in runs)} have no target in common"
         raise ScenarioError("compare", what, "join with commas only runs of the same targets")
-    return [Side(name, tuple(s.parts[0] for sides in found for s in sides if s.name == name)) for name in names]
+    return [
+        Side(name, tuple(s.parts[0] for sides in found for s in sides if s.name == name)) for name in names
+    ]

@@ -31,8 +31,8 @@ class SavedRun:
     """A run read back.
 
     folder: where its files lie. file: its report.json. rebuilt: there was none; the report was made from the
-    samples, but for intervals, comparison and verdict, which `answers.within.open_run` adds. notes: what of the
-    files could not be read, in words.
+    samples; its intervals, comparison and verdict are provisional (`answers.within.open_run` has the others).
+    notes: what of the files could not be read, in words.
     """
 
     folder: Path
