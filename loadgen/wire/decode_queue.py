@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from loadgen.wire.decode import Decoding
-from loadgen.wire.reader import Reader, never
+from loadgen.wire.reader import Reader
 from loadgen.wire.stopwatch import now_ns
 
 WAKE_UP_NS: Final = 150_000
@@ -41,7 +41,7 @@ class DecodeQueue:
         self._woken_ns = 0
         self._decoded_ns = 0
         self._takes_ns = 0  # a decoding, lately
-        self._next_send = never
+        self._next_send = self.reader.next_send
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._ended)

@@ -26,7 +26,7 @@ class Listener(Protocol):
 class PlainSocket:
     """A connected socket of a `Reader`; stands for a transport of the loop."""
 
-    __slots__ = ("_closed", "_connection", "_reader", "_sock", "_unsent", "_watched", "fd")
+    __slots__ = ("_closed", "_connection", "_reader", "_sock", "_unsent", "fd", "watched")
 
     def __init__(self, sock: socket.socket, reader: Reader, connection: Listener) -> None:
         self.fd = sock.fileno()
@@ -34,7 +34,7 @@ class PlainSocket:
         self._reader = reader
         self._connection = connection
         self._unsent: memoryview | None = None
-        self._closed = self._watched = False
+        self._closed = self.watched = False
         reader.add(self)
 
     def is_closing(self) -> bool:
@@ -47,7 +47,7 @@ class PlainSocket:
         self.drain()
         if self._unsent is not None:
             self._reader.watch_writing(self, on=True)
-            self._watched = True
+            self.watched = True
 
     def drain(self) -> None:
         """Send what has not been sent yet."""
@@ -65,9 +65,9 @@ class PlainSocket:
             self._unsent = self._unsent[sent:]
             return
         self._unsent = None
-        if self._watched:
+        if self.watched:
             self._reader.watch_writing(self, on=False)
-            self._watched = False
+            self.watched = False
 
     def abort(self) -> None:
         """Close at once."""

@@ -21,15 +21,11 @@ _SMALL: Final = 4
 _TAIL: Final = b"\r\n\r\n"
 
 
-def never() -> int:
-    """Stand for the next planned request where there is none."""
-    return sys.maxsize
-
-
 class Plain(Protocol):
-    """What a reader tells a connection."""
+    """What a reader tells a connection. watched: whether it waits for room to write."""
 
     fd: int
+    watched: bool
 
     def received(self, stamp: int, data: bytes) -> None:
         """Take a read and its instant; no bytes are the end."""
@@ -53,11 +49,10 @@ class Reader:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.latest_ns = 0
-        self.next_send = never
+        self.next_send = lambda: sys.maxsize
         self._loop = loop
         self._connections: dict[int, Plain] = {}
         self._streams: dict[int, list[Any]] = {}
-        self._writing: set[int] = set()
         self._epoll: Any = None
         if hasattr(select, "epoll"):
             # told once of each arrival: else the kernel looks at every socket a second time after its read
@@ -86,13 +81,11 @@ class Reader:
         """Read it no more."""
         del self._connections[plain.fd]
         self._streams.pop(plain.fd, None)
-        self._writing.discard(plain.fd)
         if self._epoll is not None:
             self._epoll.unregister(plain.fd)
 
     def watch_writing(self, plain: Plain, *, on: bool) -> None:
         """Tell a connection when it can write again, too."""
-        (self._writing.add if on else self._writing.discard)(plain.fd)
         self._epoll.modify(plain.fd, select.EPOLLIN | select.EPOLLOUT if on else self._edges)
 
     def quick(self, plain: Plain, reads: list[Any]) -> None:
@@ -123,7 +116,7 @@ class Reader:
                     if fd in connections:
                         connections[fd].lost(error)
                     continue
-                if (what != select.EPOLLIN or len(data) == size) and data and fd not in self._writing:
+                if (what != select.EPOLLIN or len(data) == size) and data and not connections[fd].watched:
                     self._epoll.modify(fd, self._edges)  # there may be more, or the end: have it told again
                 if reads is None or not data:
                     later.append((fd, stamp, data))

@@ -21,6 +21,7 @@ class Listener:
         self.reads: list[Any] = []
         self.over = asyncio.Event()
         self.drained = 0
+        self.watched = False
 
     def received(self, stamp: int, data: bytes) -> None:
         self.got.append(data)
@@ -87,11 +88,13 @@ async def test_a_reset_behind_data() -> None:
 
 async def test_both_ways_while_there_is_more_to_send() -> None:
     async with reading(quick=True) as (reader, listener, theirs):
+        listener.watched = True
         reader.watch_writing(listener, on=True)
         theirs.sendall(b"x" * 10_000)
         async with asyncio.timeout(5):
             while sum(map(len, listener.reads[1::2])) < 10_000 or listener.drained < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
+        listener.watched = False
         reader.watch_writing(listener, on=False)
         theirs.sendall(b"y" * 10_000)
         theirs.close()
