@@ -68,9 +68,8 @@ class Client:
         if request is None:
             request = self.request(prompt)
         exchange = Exchange(self._queue.loop.create_future(), self._queue.wake)
-        known, redact = self._learned, self.head.redact
         decoding = Decoding(
-            exchange, self._endpoint, self._limits, redact, deliver, prompt=prompt, learned=known
+            exchange, self._endpoint, self._limits, self.head.redact, deliver, prompt, self._learned
         )
         exchange.on_pending = lambda: self._queue.add(decoding)
         self.live[exchange] = decoding

@@ -28,9 +28,8 @@ class Decoding:
         timeouts: Timeouts,
         redact: Callable[[str], str],
         deliver: Callable[[Timeline], None],
-        *,
         prompt: Prompt,
-        learned: Learned | None = None,
+        learned: Learned,
     ) -> None:
         self.exchange = exchange
         self.sse = SseDecoder(endpoint, learned, keep_answer=prompt.keep_answer)

@@ -10,6 +10,7 @@ import os
 import select
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 now_ns: Final = time.perf_counter_ns
@@ -47,9 +48,11 @@ class Reader:
     for which a burst of reads is interrupted.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, next_send: Callable[[], int] = lambda: sys.maxsize
+    ) -> None:
         self.latest_ns = 0
-        self.next_send = lambda: sys.maxsize
+        self.next_send = next_send
         self._loop = loop
         self._connections: dict[int, Plain] = {}
         self._streams: dict[int, list[Any]] = {}
@@ -137,5 +140,4 @@ class Reader:
                     plain.received(number, read_now)
             if len(ready) == AT_ONCE and self.next_send() <= stamp:
                 break
-        if stamp:
-            self.latest_ns = stamp
+        self.latest_ns = stamp or self.latest_ns

@@ -10,6 +10,7 @@ from loadgen.scenario.model import Timeouts
 from loadgen.wire.decode import Decoding
 from loadgen.wire.endpoints import ENDPOINTS
 from loadgen.wire.stopwatch import Connection, Exchange
+from loadgen.wire.template import Learned
 from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
 
@@ -134,7 +135,7 @@ class Play:
         self.exchange.on_pending = self.count
         prompt = Prompt(messages=[], task="t")
         self.decoding = Decoding(
-            self.exchange, CHAT, self.timeouts, str, self.timelines.append, prompt=prompt
+            self.exchange, CHAT, self.timeouts, str, self.timelines.append, prompt, Learned()
         )
         self.clock.now = SENT
         self.connection.start(self.exchange, b"POST ...")
