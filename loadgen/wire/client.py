@@ -68,8 +68,9 @@ class Client:
         if request is None:
             request = self.request(prompt)
         exchange = Exchange(self._queue.loop.create_future(), self._queue.wake)
+        known, redact = self._learned, self.head.redact
         decoding = Decoding(
-            exchange, self._endpoint, self._limits, self.head.redact, deliver, prompt, self._learned
+            exchange, self._endpoint, self._limits, redact, deliver, prompt=prompt, learned=known
         )
         exchange.on_pending = lambda: self._queue.add(decoding)
         self.live[exchange] = decoding
@@ -119,7 +120,7 @@ class Client:
                 x.connection.frame()
                 if len(reads) >= many:
                     self._queue.add(self.live[x])
-                if due and not x.ended():
+                if due and x.done_ns is None:
                     self._judge(x, now)
 
     def _judge(self, exchange: Exchange, now: int) -> None:

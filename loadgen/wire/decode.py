@@ -28,6 +28,7 @@ class Decoding:
         timeouts: Timeouts,
         redact: Callable[[str], str],
         deliver: Callable[[Timeline], None],
+        *,
         prompt: Prompt,
         learned: Learned,
     ) -> None:

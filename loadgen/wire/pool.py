@@ -95,7 +95,7 @@ class Pool:
         fresh: one that has served before will not do, even where max_connections make it wait for one.
         """
         limit, told = self._target.max_connections, False
-        while limit is not None and not exchange.ended():
+        while limit is not None and exchange.done_ns is None:
             if self.opened < limit and (told or not self._places):
                 break
             place = asyncio.get_running_loop().create_future()
@@ -105,14 +105,14 @@ class Pool:
             finally:
                 del self._places[place]
             told = True
-            if exchange.ended():
+            if exchange.done_ns is not None:
                 if not place.cancel():  # told in the same moment: it is the next one's turn
                     self._next_place()
             elif free := self._free():
                 if not fresh:
                     return free
                 free.close()
-        return None if exchange.ended() else await self._dial(exchange)
+        return None if exchange.done_ns is not None else await self._dial(exchange)
 
     async def _dial(self, exchange: Exchange) -> Connection | None:
         self.opened += 1
@@ -127,7 +127,7 @@ class Pool:
         except TimeoutError:
             exchange.fail("timeout", f"not connected within connect = {format_duration(timeout_ns)}")
         except asyncio.CancelledError:
-            if not exchange.ended():  # not our cut: the session itself is being cancelled
+            if exchange.done_ns is None:  # not our cut: the session itself is being cancelled
                 raise
         except OSError as error:
             words = connect_words(error, self._head)
@@ -144,7 +144,7 @@ class Pool:
             return None
         exchange.connected_ns = now_ns()
         connection.on_free = self._on_free
-        if exchange.ended():  # cut off in the very moment
+        if exchange.done_ns is not None:  # cut off in the very moment
             connection.close()
             return None
         if not connection.usable:

@@ -55,10 +55,6 @@ class Exchange:
         self.sent_ns: int | None = None
         self.begin(waiter)
 
-    def ended(self) -> bool:
-        """Whether the answer is complete or the request has failed."""
-        return self.done_ns is not None
-
     @property
     def stale(self) -> bool:
         """Whether the connection was gone before a byte of the answer came."""

@@ -135,7 +135,7 @@ class Play:
         self.exchange.on_pending = self.count
         prompt = Prompt(messages=[], task="t")
         self.decoding = Decoding(
-            self.exchange, CHAT, self.timeouts, str, self.timelines.append, prompt, Learned()
+            self.exchange, CHAT, self.timeouts, str, self.timelines.append, prompt=prompt, learned=Learned()
         )
         self.clock.now = SENT
         self.connection.start(self.exchange, b"POST ...")
