@@ -251,6 +251,7 @@ class TargetReport(msgspec.Struct, frozen=True):
     sessions: Sessions | None = None
     routes: RoutesReport | None = None
     drift: Drift | None = None
+    rising_ttft_ms: tuple[float, float] | None = None
     slowest: tuple[SlowGroup, ...] = ()
 
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from loadgen.results.model import Report, Verdict
+from loadgen.results.model import Report, TargetReport, Verdict
 from loadgen.units import NS_PER_MS, format_ms, format_number
 
 LAG_SUSPECT_MS: Final = 1.0
@@ -138,10 +138,27 @@ def _no_success(report: Report) -> Iterator[str]:
             yield f"{target.name}: none of {target.requests.sent:,} requests succeeded: {common}"
 
 
+def _mostly_lost(report: Report, target: TargetReport) -> bool:
+    """Whether more than half of the requests failed or were cut off (but not by the user's interruption)."""
+    requests = target.requests
+    lost = requests.failed + (0 if report.run.interrupted else requests.cancelled)
+    return requests.ok > 0 and lost > requests.ok
+
+
+def _most_lost(report: Report) -> Iterator[str]:
+    """The percentiles of a minority say nothing of the rest, and gates on them less."""
+    for target in report.targets:
+        requests = target.requests
+        if _mostly_lost(report, target):
+            lost = f"{requests.failed:,} failed and {requests.cancelled:,} were cut off"
+            what = f"only {requests.ok:,} of {requests.sent:,} requests were answered, {lost}"
+            yield f"{target.name}: {what}: its figures are of those few: lower the load"
+
+
 def _failures(report: Report) -> Iterator[str]:
     for target in report.targets:
         failed, sent = target.requests.failed, target.requests.sent
-        if target.requests.ok and failed > FAILED_SUSPECT * sent:
+        if target.requests.ok and failed > FAILED_SUSPECT * sent and not _mostly_lost(report, target):
             common = next(iter(target.errors), "see its errors")
             yield f"{target.name}: {failed:,} of {sent:,} requests failed, most often: {common}"
 
@@ -149,9 +166,19 @@ def _failures(report: Report) -> Iterator[str]:
 def _cut_off(report: Report) -> Iterator[str]:
     for target in report.targets:
         cut, sent = target.requests.cancelled, target.requests.sent
-        if target.requests.ok and cut > FAILED_SUSPECT * sent and not report.run.interrupted:
+        many = cut > FAILED_SUSPECT * sent and not _mostly_lost(report, target)
+        if target.requests.ok and many and not report.run.interrupted:
             what = f"{cut:,} of {sent:,} requests still ran at the end of the grace time and were cut off"
             yield f"{target.name}: {what}, the slow ones first: a longer grace, or a lower load"
+
+
+def _rising(report: Report) -> Iterator[str]:
+    for target in report.targets:
+        if target.rising_ttft_ms is not None:
+            first, last = map(format_ms, target.rising_ttft_ms)
+            what = f"TTFT rose throughout the window, from {first} to {last} ms at the median"
+            why = "it does not keep up, and its figures depend on how long the window is"
+            yield f"{target.name}: {what}: {why}: lower the load"
 
 
 def _short_window(report: Report) -> Iterator[str]:
@@ -217,8 +244,10 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("arrival rate", "suspect", _arrival_rate),
     Rule("no success", "invalid", _no_success),
     Rule("errors of this machine", "invalid", _client_errors),
+    Rule("most were lost", "invalid", _most_lost),
     Rule("failures", "suspect", _failures),
     Rule("cut off", "suspect", _cut_off),
+    Rule("rising", "suspect", _rising),
     Rule("short window", "suspect", _short_window),
     Rule("few samples", "suspect", _few),
     Rule("drift", "suspect", _drift),

@@ -95,7 +95,7 @@ class Pool:
         fresh: one that has served before will not do, even where max_connections make it wait for one.
         """
         limit, told = self._target.max_connections, False
-        while limit is not None and exchange.done_ns is None:
+        while limit is not None and not _ended(exchange):
             if self.opened < limit and (told or not self._places):
                 break
             place = asyncio.get_running_loop().create_future()
@@ -105,14 +105,14 @@ class Pool:
             finally:
                 del self._places[place]
             told = True
-            if exchange.done_ns is not None:
+            if _ended(exchange):
                 if not place.cancel():  # told in the same moment: it is the next one's turn
                     self._next_place()
             elif free := self._free():
                 if not fresh:
                     return free
                 free.close()
-        return None if exchange.done_ns is not None else await self._dial(exchange)
+        return None if _ended(exchange) else await self._dial(exchange)
 
     async def _dial(self, exchange: Exchange) -> Connection | None:
         self.opened += 1
@@ -127,7 +127,7 @@ class Pool:
         except TimeoutError:
             exchange.fail("timeout", f"not connected within connect = {format_duration(timeout_ns)}")
         except asyncio.CancelledError:
-            if exchange.done_ns is None:  # not our cut: the session itself is being cancelled
+            if not _ended(exchange):  # not our cut: the session itself is being cancelled
                 raise
         except OSError as error:
             words = connect_words(error, self._head)
@@ -144,7 +144,7 @@ class Pool:
             return None
         exchange.connected_ns = now_ns()
         connection.on_free = self._on_free
-        if exchange.done_ns is not None:  # cut off in the very moment
+        if _ended(exchange):  # cut off in the very moment
             connection.close()
             return None
         if not connection.usable:
@@ -152,3 +152,7 @@ class Pool:
             connection.close()
             return None
         return connection
+
+
+def _ended(exchange: Exchange) -> bool:
+    return exchange.done_ns is not None  # may have come about while something was waited for

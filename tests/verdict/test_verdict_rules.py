@@ -273,6 +273,28 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
         "suspect",
         ["a: 100 of 1,000 requests failed, most often: HTTP 500: no"],
     ),
+    "most failed or were cut off": (
+        "most were lost",
+        report(target(outcomes={"ok": 490, "http_error": 10, "cancelled": 500})),
+        "invalid",
+        [
+            (
+                "a: only 490 of 1,000 requests were answered, 10 failed and 500 were cut off: its figures "
+                "are of those few: lower the load"
+            )
+        ],
+    ),
+    "a queue that grows": (
+        "rising",
+        report(msgspec.structs.replace(target(), rising_ttft_ms=(234.0, 2156.0))),
+        "suspect",
+        [
+            (
+                "a: TTFT rose throughout the window, from 234 to 2,156 ms at the median: it does not keep "
+                "up, and its figures depend on how long the window is: lower the load"
+            )
+        ],
+    ),
     "too few": (
         "few samples",
         report(target("a", outcomes={"ok": FEW - 1}), target("b", outcomes={"ok": 1})),
