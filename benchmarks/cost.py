@@ -51,7 +51,7 @@ def _round(load: Load, lengths: tuple[int, int], folder: Path, cores: Cores) -> 
 def measure(folder: Path, bars: Bars, *, quick: bool) -> None:
     """Take the rounds, then the fixed cost."""
     cores = two_cores()
-    load, lengths, rounds = (_QUICK_LOAD, _QUICK_LENGTHS, 1) if quick else (_LOAD, _LENGTHS, 3)
+    load, lengths, rounds = (_QUICK_LOAD, _QUICK_LENGTHS, 1) if quick else (_LOAD, _LENGTHS, 5)
     print(f"{load}; slope from {lengths[0]:,} to {lengths[1]:,} requests")
     ratios = []
     for number in range(rounds):

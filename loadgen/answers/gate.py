@@ -88,13 +88,29 @@ def _judge(gate: Gate, pair: Pair) -> GateResult:
         (r for r in pair.rows if (r.metric, r.percentile) == (key_of(gate.metric), gate.percentile)), None
     )
     failed, told, words = (False, False, "not measured") if row is None else _against(gate, row)
+    if row is not None and row.verdict == NOT_BOUNDED and gate.percentile is not None:
+        words = _too_few(gate.percentile, pair, row)
     return GateResult(gate, pair.base.name, pair.other.name, failed, told, words)
+
+
+def _too_few(percentile: str, pair: Pair, row: Comparison) -> str:
+    """Say how many independent requests it takes (ten beyond the percentile), and how many there are."""
+    p = float(percentile[1:])
+    words = f"can't be told: {percentile} takes {1000 / min(p, 100 - p):,.0f} independent requests a side"
+    sizes = [
+        part.target.metrics[row.metric].effective for side in (pair.base, pair.other) for part in side.parts
+    ]
+    # where too few lie beyond it, only of the median is known how many they count as
+    counts = [size.get(percentile, size.get("p50")) for size in sizes]
+    if len(counts) != 2 or None in counts:
+        return words
+    return f"{words}, these count as " + " and ".join(f"{n:,}" for n in counts)
 
 
 def _against(gate: Gate, row: Comparison) -> tuple[bool, bool, str]:
     """Return whether it failed, whether that can be told, and the words for it."""
     if row.verdict == NOT_BOUNDED:
-        return False, False, "can't be told: too few requests (p99 takes 1,000 independent ones a side)"
+        return False, False, "can't be told: too few requests"
     if row.verdict == NO_VERDICT:
         return False, False, "can't be told between different models"
     if gate.metric in _ABSOLUTE or row.ratio_ci95 is None or row.ratio is None:

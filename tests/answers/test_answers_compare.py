@@ -175,9 +175,9 @@ def test_a_gate_that_can_not_be_told_is_skipped_and_says_so(tmp_path: Path) -> N
     assert done.exit_code == 0
     assert "gate NOT TOLD ttft.p99 worse by 5%" in done.output
     assert len(ET.fromstring(junit.read_bytes()).findall(".//skipped")) == 1
-    assert "- **not told**: `ttft.p99 worse by 5%` (our own, new against gpt-5.5)" in summary.read_text(
-        "utf-8"
-    )
+    told = summary.read_text("utf-8")
+    assert "- **not told**: `ttft.p99 worse by 5%` (our own, new against gpt-5.5)" in told
+    assert "p99 takes 1,000 independent requests a side" in told
 
 
 def test_runs_of_several_scenarios_give_a_table_of_winners(tmp_path: Path) -> None:
