@@ -71,6 +71,11 @@ def _check_objectives(v: dict[str, Any], at: Key, r: Reading) -> None:
             r.wrong((*at, "slo", metric, percentile), what, "use e2e, or let it stream")
 
 
+def _check_slo(v: dict[str, Any], at: Key, r: Reading) -> None:
+    if v.get("error_rate") == 1:  # 1 for 1 % is an easy slip
+        r.wrong((*at, "error_rate"), "is 100 %, which no run can exceed", 'write it like "1%" or 0.01')
+
+
 def _check_budget(v: dict[str, Any], at: Key, r: Reading) -> None:
     if v.get("max_usd") == 0:
         r.wrong((*at, "max_usd"), "is 0, and every request costs something", "write a bound above 0")
@@ -88,6 +93,7 @@ RULES: Final[dict[type, Rule]] = {
     SharedPrefix: check_prefix,
     ImageParts: check_images,
     AudioParts: check_audio,
+    Slo: _check_slo,
     Budget: _check_budget,
     Load: check_load,
     Stage: check_stage,

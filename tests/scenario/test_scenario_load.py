@@ -91,6 +91,8 @@ TOP = [
     ('slo.ttft = "1s"', 'slo.ttft: "1s" is not a table; write ttft = {'),
     ('slo.output_tokens_per_s.p5 = "30/s"', 'slo.output_tokens_per_s.p5: "30/s" is not a number'),
     ("slo.error_rate = 5", "slo.error_rate: 5 is not between 0 and 100 %"),
+    ("slo.error_rate = 1", 'slo.error_rate: is 100 %, which no run can exceed; write it like "1%" or 0.01'),
+    ('slo.error_rate = "100%"', "slo.error_rate: is 100 %, which no run can exceed"),
     ("seed = -1", "seed: -1 is out of range; write a whole number from 0"),
     ("seed = 1.0", "seed: 1.0 is not a whole number"),
     ("seed = true", "seed: true is not a whole number"),
