@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec import inspect
 
@@ -16,6 +16,8 @@ from loadgen.scenario.model import Scenario
 from loadgen.scenario.overrides import Applied, apply, targets_of
 from loadgen.scenario.reading import Mistake, Reading, read
 from loadgen.scenario.rules import RULES
+
+_LISTS: Final = ("targets", "workload", "routes")  # tables that there may be several of
 
 
 def load(path: str | Path, overrides: Sequence[tuple[str, object]] = ()) -> Scenario:
@@ -62,14 +64,16 @@ def _read_toml(path: Path) -> dict[str, Any]:
         what = re.sub(r" \(at .*\)$", "", str(error))
         if spot := re.search(r"\(at line (\d+), column (\d+)\)$", str(error)):
             place = f"{place}:{spot[1]}:{spot[2]}"
-        raise ScenarioError(place, f"is not TOML: {what}", _toml_remedy(data, spot)) from None
+        raise ScenarioError(place, f"is not TOML: {what}", _toml_remedy(data, what, spot)) from None
     except (ValueError, RecursionError) as error:
         raise ScenarioError(
             place, f"is not TOML: {error}", "make its numbers shorter, its lists flatter"
         ) from None
 
 
-def _toml_remedy(data: bytes, spot: re.Match[str] | None) -> str:
+def _toml_remedy(data: bytes, what: str, spot: re.Match[str] | None) -> str:
+    if twice := re.fullmatch(r"Cannot declare \('(\w+)',\) twice", what):
+        return f"write [[{twice[1]}]], in two brackets" if twice[1] in _LISTS else "make one table of the two"
     line = data.decode("utf-8-sig").splitlines()[int(spot[1]) - 1] if spot else ""
     if re.search(r"=\s*[0-9.]+\s*[A-Za-z]", line):
         return 'write a value with a unit in quotes, like "30s"'

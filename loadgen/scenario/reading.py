@@ -150,13 +150,15 @@ def _read_struct(kind: inspect.StructType, table: Any, at: Key, r: Reading) -> A
             at, table, "is not a table", f"write {f'[{at[-1]}]' if len(at) == 1 else f'{{ {keys} }}'}"
         )
     known = ([kind.tag_field] if kind.tag_field else []) + [f.encode_name for f in kind.fields]
-    for name in table:
-        if name not in known:
-            r.mistakes.append(Mistake((*at, name), "unknown key", _meant(name, known), unknown=True))
+    remedies = {name: _meant(name, known) for name in table if name not in known}
+    for name, remedy in remedies.items():
+        r.mistakes.append(Mistake((*at, name), "unknown key", remedy, unknown=True))
     values: dict[str, Any] = {}
     for f in kind.fields:
         if f.encode_name in table:
             values[f.name] = read(f.type, table[f.encode_name], (*at, f.encode_name), r)
+        elif f'did you mean "{f.encode_name}"?' in remedies.values():
+            values[f.name] = BAD  # that it is missing would tell the same mistake again
         elif f.required:
             values[f.name] = r.wrong((*at, f.encode_name), "is missing", _example(f.encode_name, f.type))
         elif isinstance(f.type, inspect.StructType):

@@ -85,11 +85,16 @@ def line_of(path: Path) -> str:
         (b'name = "s"\n[load]\nduration = 20s\n', ":3:14", 'write a value with a unit in quotes, like "30s"'),
         (b'name = "s', "", "is not TOML"),
         (b'name = "s"\nname = "t"\n', ":2:11", "is not TOML: Cannot overwrite a value"),
+        (b"[targets]\n[targets]\n", ":2:9", "; write [[targets]], in two brackets"),
+        (b"[load]\n[load]\n", ":2:6", "; make one table of the two"),
         (b'name = "s"\ndescription = "\xff"\n', ":2", "is not UTF-8; save the file as UTF-8"),
         (b"seed = " + b"9" * 5000, "", "is not TOML"),
         (b"seed = " + b"[" * 5000, "", "is not TOML"),
     ],
-    ids=["no value", "bare unit", "open quote", "key twice", "not utf-8", "huge number", "deep list"],
+    ids=[
+        *("no value", "bare unit", "open quote", "key twice", "list as tables", "table twice"),
+        *("not utf-8", "huge number", "deep list"),
+    ],
 )
 def test_what_is_no_toml_names_the_line(tmp_path: Path, data: bytes, place: str, says: str) -> None:
     path = tmp_path / "s.toml"

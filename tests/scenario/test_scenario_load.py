@@ -200,6 +200,8 @@ def test_a_mistake_is_one_line(tmp_path: Path, part: str, keys: str, says: str) 
         (f'name = "a b"\n{TARGET}{LOAD}', 'name: "a b" is not allowed; write letters, digits'),
         (f'name = "a\\n"\n{TARGET}{LOAD}', 'name: "a\\n" is not allowed'),
         (f'name = "s"\n{LOAD}', "targets: is missing; write at least one [[targets]]"),
+        (f'name = "s"\n{TARGET}[loads]\nrequests = 1\n', 'loads: unknown key; did you mean "load"?'),
+        (f'name = "s"\n[[target]]\n{LOAD}', 'target: unknown key; did you mean "targets"?'),
         (f'name = "s"\ntargets = []\n{LOAD}', "targets: is empty; write at least one [[targets]]"),
         (
             f'name = "s"\n[targets]\nname = "x"\n{LOAD}',
@@ -212,6 +214,8 @@ def test_a_mistake_is_one_line(tmp_path: Path, part: str, keys: str, says: str) 
         "blank in name",
         "newline in name",
         "no targets",
+        "load misspelt",
+        "targets misspelt",
         "empty targets",
         "one table",
         "not a table",
