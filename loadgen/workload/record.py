@@ -4,12 +4,14 @@ import difflib
 from collections.abc import Callable
 from typing import Any, Final
 
+from loadgen.errors import nearest
 from loadgen.units import NS_PER_S
 from loadgen.workload.instant import iso_ns, number_ns
 from loadgen.workload.lines import KINDS
 from loadgen.workload.prompt import Message, Turn
 
 _CONTENTS: Final = ("prompt", "messages", "body")
+_ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 
 
 def wrong_with(record: Any) -> tuple[str, str] | None:
@@ -83,8 +85,11 @@ def _wrong_with_messages(messages: Any, name: str) -> str:
         at = f"`{name}[{number}]`"
         if not isinstance(message, dict):
             return f"{at} is {KINDS[type(message)]}, not an object"
-        if not (isinstance(message.get("role"), str) and message["role"]):
+        role = message.get("role")
+        if not (isinstance(role, str) and role):
             return f"{at} has no `role`"
+        if role not in _ROLES and name == "messages":  # a body is sent as it is
+            return f'{at} has the role "{role}"; {nearest(role, _ROLES)}'
         # an assistant's message may consist of its tool calls alone
         if "content" not in message and not message.get("tool_calls"):
             return f"{at} has no `content`"

@@ -127,6 +127,10 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "message a string": (b'{"messages": ["a"]}', r":2: `messages\[0\]` is a string, not an object"),
     "no role": (b'{"messages": [{"content": "a"}]}', r":2: `messages\[0\]` has no `role`"),
     "role a number": (b'{"messages": [{"role": 1, "content": "a"}]}', r":2: `messages\[0\]` has no `role`"),
+    "role unknown": (
+        b'{"messages": [{"role": "usr", "content": "a"}]}',
+        r':2: `messages\[0\]` has the role "usr"; did you mean "user"\?',
+    ),
     "no content": (b'{"messages": [{"role": "user"}]}', r":2: `messages\[0\]` has no `content`"),
     "content a number": (
         b'{"messages": [{"role": "system", "content": "a"}, {"role": "user", "content": 3}]}',
