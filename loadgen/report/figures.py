@@ -285,6 +285,12 @@ def _percentile(dist: Dist, name: str, *, mark: bool = True) -> Cell:
     return Cell(format_number(value), f"({format_number(interval[0])}{_TO}{format_number(interval[1])})")
 
 
+def marked(dist: Dist, name: str) -> str:
+    """Write a percentile without its interval, and the mark of one that has none."""
+    cell = _percentile(dist, name)
+    return str(cell) if cell.more == UNBOUNDED else cell.value
+
+
 def _with_failures(dist: Dist, name: str) -> Cell:
     found = dist.with_failures
     return Cell(number(getattr(found, name)) if isinstance(found, WithFailures) else NOTHING)

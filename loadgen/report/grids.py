@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from loadgen.report.figures import NOTHING, UNBOUNDED, clean, cost, number, usd, whose
+from loadgen.report.figures import NOTHING, UNBOUNDED, clean, cost, marked, number, usd, whose
 from loadgen.results.model import Dist, GroupReport, ObjectiveReport, Report, TargetReport
 from loadgen.scenario.slo import SHARES
 
@@ -53,15 +53,18 @@ def levels(report: Report) -> Grid:
         "offered req/s": lambda t: number(t.rates.offered_requests_per_s),
         "done req/s": lambda t: number(t.rates.requests_per_s),
         "tokens/s": lambda t: number(t.rates.output_tokens_per_s),
-        "TTFT p50": lambda t: number(t.metrics.get("ttft_ms", _NONE).p50),
-        "p99": lambda t: number(t.metrics.get("ttft_ms", _NONE).p99),
-        "TPOT p50": lambda t: number(t.metrics.get("tpot_ms", _NONE).p50),
+        "TTFT p50": lambda t: marked(t.metrics.get("ttft_ms", _NONE), "p50"),
+        "p99": lambda t: marked(t.metrics.get("ttft_ms", _NONE), "p99"),
+        "TPOT p50": lambda t: marked(t.metrics.get("tpot_ms", _NONE), "p50"),
         "failed": lambda t: f"{t.requests.failed:,}",
+        "cut off": lambda t: f"{t.requests.cancelled:,}",
         "dropped": lambda t: f"{t.requests.dropped:,}",
         "cost USD": lambda t: str(cost(t, lambda c: c.usd)),
     }
     if not report.run.open_loop:
         del columns["offered req/s"]
+    if not any(t.requests.cancelled for t in targets):
+        del columns["cut off"]
     if not any(t.requests.dropped for t in targets):
         del columns["dropped"]
     if not any(t.cost for t in targets):

@@ -64,6 +64,22 @@ def test_levels_of_several_targets_are_named_and_open_loops_show_what_was_offere
     assert "| b @ 16 | 80.0 | 80.0 |" in to_markdown(report)
 
 
+def test_levels_show_what_was_cut_off_and_what_is_not_bounded(invent: Any) -> None:
+    report = at_levels(invent)
+    few = invent.dist(200, 40)
+    cut = msgspec.structs.replace(
+        report.targets[1],
+        requests=invent.requests(40, cancelled=3),
+        metrics=report.targets[1].metrics | {"ttft_ms": msgspec.structs.replace(few, ci95={})},
+    )
+    assert "cut off" not in levels(report).heads
+    grid = levels(msgspec.structs.replace(report, targets=(report.targets[0], cut)))
+    of = [dict(zip(grid.heads, row, strict=True)) for row in grid.rows]
+    assert [row["cut off"] for row in of] == ["0", "3"]
+    assert "*" not in of[0]["TTFT p50"] + of[0]["p99"]
+    assert (of[1]["TTFT p50"], of[1]["p99"]) == (f"{few.p50:.0f} *", f"{few.p99:.0f} *")
+
+
 def test_what_is_true_of_a_target_is_not_repeated_for_its_levels(invent: Any) -> None:
     report = at_levels(invent, ("a", "b"), simulated=True)
     by_events = Tokens(0, 0, 0, 9, "events", {"events": 9})
