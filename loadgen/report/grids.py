@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from loadgen.report.figures import NOTHING, UNBOUNDED, clean, cost, marked, number, usd, whose
 from loadgen.results.model import Dist, GroupReport, ObjectiveReport, Report, TargetReport
 from loadgen.scenario.slo import SHARES
+from loadgen.units import NS_PER_MS, parse_duration
 
 MISSED: Final = "missed"
 _NONE: Final = Dist(count=0)
@@ -42,8 +43,27 @@ def objectives(report: Report) -> Grid:
 def _measured(one: ObjectiveReport) -> str:
     if not isinstance(one.measured, float | int):
         return number(one.measured)
-    text = f"{100 * one.measured:.4g} %" if one.objective.startswith(SHARES) else number(one.measured)
-    return f"{text} {UNBOUNDED}" if one.note else text
+    share = one.objective.startswith(SHARES)
+    value, unit = (100 * one.measured, " %") if share else (one.measured, "")
+    write = _four_digits if share else number
+    text = write(value)
+    bound = _bound(one.objective)
+    if not one.met and text == write(bound):
+        beyond = "<" if ">=" in one.objective else ">"
+        text = f"{value:.5g}" if value != bound else f"{beyond} {text}"  # it is rounded to five digits
+    return f"{text}{unit} {UNBOUNDED}" if one.note else text + unit
+
+
+def _four_digits(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _bound(objective: str) -> float:
+    """Return the bound that an objective's text ends in: ms, a number, or percent."""
+    text = objective.rpartition(" ")[2]
+    if text.endswith("%"):
+        return float(text[:-1])
+    return float(text) if text[-1].isdigit() else parse_duration(text) / NS_PER_MS
 
 
 def levels(report: Report) -> Grid:

@@ -3,8 +3,10 @@
 import io
 from typing import Any
 
+import pytest
 from rich.console import Console
 
+from loadgen.report.grids import objectives
 from loadgen.report.markdown import to_markdown
 from loadgen.report.table import print_report
 from loadgen.results.model import Above, ObjectiveReport, Report
@@ -34,6 +36,26 @@ def test_a_row_for_each(invent: Any) -> None:
     assert "tpot.p95 <= 40ms - missed" in rows
     assert "* of an objective: too few requests to tell; report.json says how few" in rows
     assert any(row.startswith("good requests/s") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("objective", "measured", "told"),
+    [
+        ("tpot.p95 <= 40ms", 40.02, "40.02"),
+        ("tpot.p95 <= 40ms", 40.0, "> 40.0"),
+        ("e2e.p95 <= 1s500ms", 1500.4, "1500.4"),
+        ("output_tokens_per_s.p5 >= 30", 29.98, "29.98"),
+        ("output_tokens_per_s.p5 >= 30", 30.0, "< 30.0"),
+        ("error_rate <= 0.5%", 0.0050004, "0.50004 %"),
+        ("goodput >= 95%", 0.94999, "94.999 %"),
+        ("goodput >= 95%", 0.9, "90 %"),
+    ],
+)
+def test_what_is_missed_differs_from_its_bound(
+    invent: Any, objective: str, measured: float, told: str
+) -> None:
+    one = ObjectiveReport(objective, measured, met=False)
+    assert objectives(invent.report(invent.target(slo=(one,)))).rows == ((objective, told, "missed"),)
 
 
 def test_what_is_missed_is_red(invent: Any) -> None:
