@@ -15,6 +15,7 @@ from loadgen.report.chart import chart
 from loadgen.results.routes import route_facts
 from loadgen.run.forecast import UNKNOWN, Forecast, check_budget, first_sessions, forecasts
 from loadgen.run.limits import most_connections
+from loadgen.run.most import CAPS
 from loadgen.run.prices import priced
 from loadgen.scenario.model import FromEnv, Scenario, Target
 from loadgen.units import format_duration, format_usd
@@ -184,7 +185,10 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts, numbers: Sequence[i
     if asked := [turn.asked_prompt_tokens for turn in turns if turn.asked_prompt_tokens is not None]:
         yield f"  prompt tokens    {_spread(asked)} asked for"
     if caps:
-        yield f"  answer at most   {_spread(caps)} tokens"
+        without = len(turns) - len(caps)
+        capped = not without or all(t.extra_body.keys() & CAPS for t in scenario.targets)
+        others = "" if capped else f"; {without:,} of {len(turns):,} have no cap"
+        yield f"  answer at most   {_spread(caps)} tokens{others}"
     elif any(t.endpoint not in ("images", "embeddings") for t in scenario.targets):
         yield "  answer           as long as the model likes"
     if looked_at and (planned := _planned(plan, prompts.count)):
@@ -215,7 +219,7 @@ def _sums(looked_at: list[list[_Said]], scale: float) -> Iterator[str]:
                 history = prompt + (turn.asked_output_tokens or 0)
         yield f"{total * scale:,.0f} prompt tokens asked for"
     caps = [turn.asked_output_tokens for turn in turns if turn.asked_output_tokens is not None]
-    if caps:
+    if len(caps) == len(turns):
         yield f"{sum(caps) * scale:,.0f} of answers at most"
 
 

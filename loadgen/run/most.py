@@ -8,7 +8,9 @@ from loadgen.measure.spending import offers_tools
 from loadgen.scenario.model import Target
 from loadgen.workload.prompt import Prompt
 
-_CAPS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+CAPS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+"""Fields of a request's body that cap its answer."""
+
 _TEMPLATE_TOKENS: Final = 100  # what a server's chat template adds to what is sent
 _IMAGE_TOKENS: Final = 3_000  # above what is known of any model's largest
 _SOUND_CHARS: Final = 100  # of base64, a token: those who count most make 32 tokens of a second of sound
@@ -59,7 +61,7 @@ def most_output(target: Target, prompt: Prompt) -> int | None:
     answers = _count(sent.get("n")) or 1
     if target.endpoint == "images":
         return answers
-    caps = [cap for cap in map(_count, map(sent.get, _CAPS)) if cap is not None]
+    caps = [cap for cap in map(_count, map(sent.get, CAPS)) if cap is not None]
     cap = max(caps) if caps else prompt.asked_output_tokens
     return None if cap is None else answers * cap
 

@@ -1,5 +1,6 @@
 """What `loadgen check` says of every way to load."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,24 @@ def test_tasks_and_turns_of_a_mixture(tmp_path: Path) -> None:
     assert tasks[1::2] == ["completion", "short"]
     assert abs(int(tasks[2].strip("%,")) - 75) < 5
     assert "turns            1 to 3" in text
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("{}", "5 to 40, median 5 tokens; 2 of 5 have no cap"),
+        ("{ max_tokens = 9 }", "5 to 40, median 5 tokens"),
+    ],
+    ids=["as in the file", "all by the target"],
+)
+def test_answers_without_a_cap_are_counted(tmp_path: Path, body: str, told: str) -> None:
+    lines = [{"prompt": "a", "max_tokens": n} for n in (5, 5, 40)] + [{"prompt": "b"}] * 2
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    words = '[workload]\nsource = "jsonl"\nfile = "p.jsonl"\non_end = "stop"'
+    head = f'name = "s"\n[[targets]]\nname = "a"\nmodel = "m"\nextra_body = {body}\n'
+    text = said(tmp_path, "requests = 5", words, head)
+    assert f"  answer at most   {told}\n" in text
+    assert "of answers at most" not in text  # in all: nothing bounds two of them
 
 
 def test_variables_that_are_not_set_are_told_with_the_remedy(
