@@ -268,13 +268,16 @@ def _within_count(when_ns: Int64s, levels: Sequence[Level], requests: int | None
 
 
 def _digest(scenario: Scenario, prompts: Prompts, *arrays: Int64s) -> str:
-    """SHA-256 over what decides the load and the words; names of targets and reports don't."""
+    """SHA-256 over what decides the load and the words; names of targets and reports don't.
+
+    Nor does a context by itself: where it leaves out or shortens prompts, it is in these's digest.
+    """
     names = [t.name for t in scenario.targets]
     decisive = (
         scenario.seed,
         [_decisive(w) for w in scenario.workloads],
         scenario.load,
-        [(t.endpoint, t.stream, t.extra_body, t.session, t.window_tokens, t.alone) for t in scenario.targets],
+        [(t.endpoint, t.stream, t.extra_body, t.session, t.alone) for t in scenario.targets],
         [msgspec.structs.replace(r, to=str(names.index(r.to))) for r in scenario.routes],
         prompts.contents_digest,
     )

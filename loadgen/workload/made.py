@@ -3,10 +3,10 @@
 import functools
 import hashlib
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from loadgen.errors import ScenarioError
-from loadgen.scenario.lengths import DEFAULT_PROMPT_TOKENS
+from loadgen.scenario.lengths import DEFAULT_PROMPT_TOKENS, Constant
 from loadgen.scenario.words import Workload
 from loadgen.workload import text
 from loadgen.workload.draw import by_session, by_turn, draw
@@ -20,7 +20,7 @@ from loadgen.workload.vocabulary import WORDS
 _PROMPT_TOKENS, _LATER_TOKENS, TURNS = 1, 20, 17  # streams of by_session and by_turn
 _TURN: Final = 1 << 40  # a later turn's key, apart from every session's number
 _KEPT: Final = 1 << 17  # sessions whose lengths are remembered
-_LOOKED_AT: Final = 4096  # sessions whose lengths are compared with the context beforehand
+_LOOKED_AT: Final = 16_384  # sessions whose lengths are compared with the context beforehand
 
 
 class Kind(Protocol):
@@ -48,6 +48,14 @@ class Kind(Protocol):
         ...
 
 
+class _TooLong(NamedTuple):
+    """A session beyond the context: its number, the tokens of its prompt and of its answer."""
+
+    session: int
+    prompt: int
+    answer: int
+
+
 class Synthetic:
     """Common words in no order: texts never repeat, and every tokenizer counts them alike."""
 
@@ -73,6 +81,7 @@ class MadePrompts:
     A first turn is cut so that the whole prompt has the asked length (a shared prefix comes on top), a later
     one so that what it adds has. cap: the answer's, by session; with it, prompts are kept within `context`.
     bare: what is sent and measured is the text (each first turn's `fill`), without the messages around it.
+    contents_digest: of the kind of text, and of the context where it makes prompts shorter.
 
     Raises:
         ScenarioError: `too_long = "fail"`, and a prompt with its answer is beyond `context`.
@@ -112,8 +121,11 @@ class MadePrompts:
         self._overhead = said if workload.overhead_tokens is None else workload.overhead_tokens
         # a tokenizer's lengths take milliseconds to find: they are remembered
         self._chars = functools.lru_cache(_KEPT)(self._find_chars) if ruler.exact else self._find_chars
-        if context is not None:
-            self._check(context, workload.too_long)
+        beyond = None if context is None else self._beyond(context)
+        if context is not None and beyond is not None:
+            if workload.too_long == "fail":
+                raise _too_long(workload, beyond, context)
+            self.contents_digest = hashlib.sha256(f"{kind.digest} {context}".encode()).hexdigest()
 
     def conversation(self, session: int) -> Conversation:
         """Return a session."""
@@ -154,16 +166,24 @@ class MadePrompts:
         chars = self._ruler.chars(tokens, lambda n: sum(self._ruler.count(m["content"]) for m in make(n)))
         return Turn(make(chars))
 
-    def _check(self, context: int, too_long: str) -> None:
-        if too_long != "fail":
-            return
+    def _beyond(self, context: int) -> _TooLong | None:
+        """Return the first session that is beyond the context, of those looked at."""
         for session in range(_LOOKED_AT):
             prompt: int = self._lengths(session) + self._opening.shared_tokens
             answer = self._cap(session) or 0
             if prompt + answer > context:
-                raise ScenarioError(
-                    "workload.prompt_tokens",
-                    f"session {session} has {prompt:,} tokens and an answer of {answer:,}, "
-                    f"beyond the context of {context:,}",
-                    f'lower its `max`, write too_long = "clip", or {OTHER_CONTEXT}',
-                )
+                return _TooLong(session, prompt, answer)
+        return None
+
+
+def _too_long(workload: Workload, beyond: _TooLong, context: int) -> ScenarioError:
+    """Name the key that asks for most of what is too long."""
+    session, prompt, answer = beyond
+    key, lengths = "prompt_tokens", workload.prompt_tokens
+    others = 'write too_long = "clip"'
+    if answer > prompt:  # a clipped prompt makes no room for it
+        key, lengths, others = "output_tokens", workload.output_tokens, ""
+    lower = "lower it" if lengths is None or isinstance(lengths, Constant) else "lower its `max`"
+    what = f"session {session} has {prompt:,} tokens and an answer of {answer:,}"
+    remedy = ", ".join(filter(None, (lower, others, f"or {OTHER_CONTEXT}")))
+    return ScenarioError(f"workload.{key}", f"{what}, beyond the context of {context:,}", remedy)

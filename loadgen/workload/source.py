@@ -135,12 +135,13 @@ class _Part:
         count = self._source.count
         self.count = count and -(-count // self._batch)
         self.contents_digest = self._source.contents_digest
+        if {"skipped", "clipped"} & self._source.set_aside.keys():  # the context decides what is left
+            self.contents_digest = _both(self.contents_digest, context)
         self._parts: Parts | None = None
         if workload.images is not None or workload.audio is not None:
             self._parts = Parts(workload, seed)
             if self._parts.files_digest:
-                both = f"{self.contents_digest} {self._parts.files_digest}"
-                self.contents_digest = hashlib.sha256(both.encode()).hexdigest()
+                self.contents_digest = _both(self.contents_digest, self._parts.files_digest)
         self.arrivals_ns = self._source.arrivals_ns
         self.set_aside = self._source.set_aside
         self._adds = 0 if workload.source in KINDS else self._opening.shared_tokens
@@ -243,6 +244,10 @@ class _Part:
             )
             for i, turn in enumerate(later)
         ]
+
+
+def _both(digest: str, more: object) -> str:
+    return hashlib.sha256(f"{digest} {more}".encode()).hexdigest()
 
 
 class _Mixture:

@@ -57,7 +57,6 @@ DECISIVE: dict[str, Callable[[Scenario], Scenario]] = {
     "endpoint": of_target(endpoint="completions"),
     "not streamed": of_target(stream=False),
     "session": of_target(session=SessionKey(header="x-session")),
-    "context": of_target(context_tokens=Count(8000)),
     "rate": of_load(rate_per_s=Rate(20.5)),
     "another rate": of_load(rate_per_s=Rate(20.25)),
     "law": of_load(rate_per_s=Rate(20.5), arrivals="constant"),
@@ -80,6 +79,8 @@ NOT_DECISIVE: dict[str, Callable[[Scenario], Scenario]] = {
     "target's address": of_target(base_url="https://other/v1"),
     "key": of_target(api_key_env="OTHER_KEY"),
     "headers": of_target(headers={"x-team": "search"}),
+    "context that no prompt exceeds": of_target(context_tokens=Count(8000)),
+    "another model, of another context": of_target(model="gpt-5.5"),
 }
 
 

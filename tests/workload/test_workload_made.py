@@ -141,6 +141,38 @@ def test_too_long_for_the_context_is_a_users_error() -> None:
     opened("code", context=5000, prompt_tokens=Uniform(Tokens(10), Tokens(5000)))
 
 
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (
+            {"output_tokens": Constant(Tokens(5000))},
+            r"workload\.output_tokens: session 0 has .* an answer of 5,000, .*; lower it, or give",
+        ),
+        (
+            {"output_tokens": Uniform(Tokens(5000), Tokens(6000))},
+            r"workload\.output_tokens: .*; lower its `max`, or",
+        ),
+        (
+            {"prompt_tokens": Constant(Tokens(5000))},
+            r'workload\.prompt_tokens: .*; lower it, write too_long = "clip", or',
+        ),
+    ],
+    ids=["constant answer", "answer", "constant prompt"],
+)
+def test_the_key_that_asks_for_too_much_is_named(keys: dict[str, Any], told: str) -> None:
+    with pytest.raises(ScenarioError, match=told):
+        opened("synthetic", context=2000, **keys)
+
+
+def test_only_a_context_that_shortens_prompts_is_in_the_digest() -> None:
+    def digest(context: int | None) -> str:
+        lengths = Uniform(Tokens(10), Tokens(5000))
+        return opened("synthetic", context=context, prompt_tokens=lengths, too_long="clip").contents_digest
+
+    assert digest(None) == digest(5000) == digest(64_000)
+    assert len({digest(None), digest(4000), digest(3000)}) == 3
+
+
 def test_prompts_of_the_scenario_come_in_turn() -> None:
     asked = Workload(source="prompts", prompts=("a", "b", "c"), turns=Constant(Tokens(2)), salt=False)
     prompts = open_prompts([asked], 7)

@@ -90,6 +90,8 @@ def test_what_was_set_aside_adds_up(tmp_path: Path) -> None:
     )
     trace = part("t", source="azure", file=FilePath(file), too_long="skip")
     assert open_prompts([trace, trace, part("a", too_long="clip")], 7, context=100).set_aside["skipped"] == 2
+    digests = [open_prompts([trace], 7, context=context).contents_digest for context in (100, 2000, 3000)]
+    assert digests[0] != digests[1] == digests[2]  # a context that leaves out nothing decides nothing
 
 
 def test_weights_that_sum_to_nothing_are_a_users_error() -> None:
