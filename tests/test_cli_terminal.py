@@ -133,6 +133,22 @@ def test_the_block_when_only_standard_error_is_a_terminal(tmp_path: Path) -> Non
     assert "measuring" not in left
 
 
+def test_a_drain_says_how_long_it_can_take_and_what_it_cut_off(tmp_path: Path) -> None:
+    with Endpoint(lambda _: stream(90, gap_s=0.5)) as endpoint:
+        load = {"concurrency": 2, "duration": "800ms", "grace": "3s"}
+        path = write_scenario(tmp_path, target("a", endpoint.base_url), load=load)
+        code, text, _ = on_a_terminal("run", path, "--out", tmp_path / "out", "--no-probe")
+    assert code in (0, 4)  # invalid where nothing succeeded
+    screen = Screen()
+    screen.feed(text)
+    drains = [part for part in screen.seen if "draining" in part]
+    left = [int(part.split("at most ")[1].split(" s")[0]) for part in drains]
+    assert left[0] == 3
+    assert left == sorted(left, reverse=True)
+    assert not any("left" in part for part in drains)
+    assert "2 cut off: still in flight when the run ended" in [line.strip("\r") for line in screen.lines]
+
+
 def test_a_message_stays_above_the_block(tmp_path: Path) -> None:
     told = "stopping: waiting up to 5s for what is in flight (Ctrl-C again cuts it off)"
     sent: list[int] = []

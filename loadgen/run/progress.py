@@ -6,6 +6,7 @@ terminal that has been stopped (Ctrl-S) stops no stream.
 """
 
 import contextlib
+import math
 import os
 import queue
 import threading
@@ -73,6 +74,8 @@ class Progress:
         self._last = (0, [0], [0])
         self._next_line_s = LINE_EVERY_S
         self._rates: list[tuple[float, float]] = []
+        self._runner: Runner | None = None
+        self._drained_s = 0.0  # by when what is in flight has ended
 
     def message(self, text: str) -> None:
         """Show one line of text above the block, which comes again with the next update."""
@@ -84,6 +87,7 @@ class Progress:
         """Show the state of now."""
         if self._teletype is None:
             return
+        self._runner = runner
         elapsed_s = runner.elapsed_ns / NS_PER_S
         if self._style == "live":
             rows = self._block(runner, elapsed_s)
@@ -95,10 +99,12 @@ class Progress:
             self._teletype.put("".join(f"{line}\n" for line in self._lines(runner, elapsed_s)))
 
     def close(self) -> None:
-        """Clear the block; what comes next is the result."""
+        """Clear the block and say what was cut off; what comes next is the result."""
         if self._teletype is None:
             return
-        self._teletype.put(self._clear(), always=True)
+        cut_off = _cut_off(self._runner) if self._runner is not None else 0
+        last = f"{cut_off:,} cut off: still in flight when the run ended\n" if cut_off else ""
+        self._teletype.put(self._clear() + last, always=True)
         self._teletype.close()
 
     def _clear(self) -> str:
@@ -112,10 +118,17 @@ class Progress:
         return [row[: width - 1] for row in rows]
 
     def _head(self, runner: Runner, elapsed_s: float) -> str:
-        share, left = _remaining(runner)
+        share, left = _remaining(runner) if runner.sending else (1.0, self._draining(runner, elapsed_s))
         filled = round(share * _BAR)
         bar = "█" * filled + "░" * (_BAR - filled)
         return f"{self._name}  {_phase(runner)}  {bar} {share:4.0%}  {left}  ({elapsed_s:.0f} s)"
+
+    def _draining(self, runner: Runner, elapsed_s: float) -> str:
+        if not self._drained_s:  # seen for the first time
+            bounded = runner.interrupted or runner.end_ns is not None
+            self._drained_s = elapsed_s + (runner.plan.grace_ns / NS_PER_S if bounded else math.inf)
+        left_s = max(0.0, self._drained_s - elapsed_s)
+        return "until all have ended" if left_s == math.inf else f"at most {left_s:.0f} s"
 
     def _table(self, runner: Runner) -> list[str]:
         names = [c.target.name for c in runner.clients]
@@ -202,6 +215,11 @@ def _remaining(runner: Runner) -> tuple[float, str]:
         begun = [runner.begun(i) for i in range(len(runner.clients))]
         shares.append((min(begun) / requests, f"{sum(begun):,} of {requests * len(begun):,} begun"))
     return max(shares, default=(0.0, ""))
+
+
+def _cut_off(runner: Runner) -> int:
+    recorders = runner.recorder.targets.values()
+    return sum(outcomes["cancelled"] for r in recorders for outcomes in r.outcomes.values())
 
 
 def _errors(runner: Runner) -> str:
