@@ -54,6 +54,13 @@ def test_every_way_to_load_and_every_source_is_in_the_table() -> None:
         assert f'workload.source = "{source}"' in text
 
 
+def test_every_kind_of_endpoint_media_and_objectives_are_in_the_table() -> None:
+    text = " ".join(row.here for row in MAPPED)
+    for key in ('endpoint = "embeddings"', 'endpoint = "images"', "workload.images", "workload.audio"):
+        assert key in text
+    assert {row.tool for row in MAPPED if "`slo." in row.here} == {"AIPerf", "vLLM", "k6"}
+
+
 def test_every_tool_has_rows_that_say_what_is_missing() -> None:
     tools = {row.tool for row in ROWS}
     assert tools == {"AIPerf", "GuideLLM", "vLLM", "k6"}
