@@ -44,13 +44,14 @@ def _measured(one: ObjectiveReport) -> str:
     if not isinstance(one.measured, float | int):
         return number(one.measured)
     share = one.objective.startswith(SHARES)
-    value, unit = (100 * one.measured, " %") if share else (one.measured, "")
+    value, unit = (float(f"{100 * one.measured:.5g}"), " %") if share else (one.measured, "")
     write = _four_digits if share else number
-    text = write(value)
-    bound = _bound(one.objective)
+    text, bound = write(value), _bound(one.objective)
     if not one.met and text == write(bound):
-        beyond = "<" if ">=" in one.objective else ">"
-        text = f"{value:.5g}" if value != bound else f"{beyond} {text}"  # it is rounded to five digits
+        at_least = ">=" in one.objective
+        # what was measured is rounded to five digits, which may be the bound itself
+        seen = value < bound if at_least else value > bound
+        text = f"{value:,.5g}" if seen else f"{'<' if at_least else '>'} {text}"
     return f"{text}{unit} {UNBOUNDED}" if one.note else text + unit
 
 

@@ -43,12 +43,14 @@ def test_a_row_for_each(invent: Any) -> None:
     [
         ("tpot.p95 <= 40ms", 40.02, "40.02"),
         ("tpot.p95 <= 40ms", 40.0, "> 40.0"),
-        ("e2e.p95 <= 1s500ms", 1500.4, "1500.4"),
+        ("e2e.p95 <= 1s500ms", 1500.4, "1,500.4"),
         ("output_tokens_per_s.p5 >= 30", 29.98, "29.98"),
         ("output_tokens_per_s.p5 >= 30", 30.0, "< 30.0"),
         ("error_rate <= 0.5%", 0.0050004, "0.50004 %"),
         ("goodput >= 95%", 0.94999, "94.999 %"),
         ("goodput >= 95%", 0.9, "90 %"),
+        ("goodput >= 29%", 0.29, "< 29 %"),
+        ("e2e.p95 <= 2m", 120_000.0, "> 120,000"),
     ],
 )
 def test_what_is_missed_differs_from_its_bound(
