@@ -180,10 +180,10 @@ def _too_long(workload: Workload, beyond: _TooLong, context: int) -> ScenarioErr
     """Name the key that asks for most of what is too long."""
     session, prompt, answer = beyond
     key, lengths = "prompt_tokens", workload.prompt_tokens
-    others = 'write too_long = "clip"'
-    if answer > prompt:  # a clipped prompt makes no room for it
-        key, lengths, others = "output_tokens", workload.output_tokens, ""
+    if answer > prompt:
+        key, lengths = "output_tokens", workload.output_tokens
     lower = "lower it" if lengths is None or isinstance(lengths, Constant) else "lower its `max`"
     what = f"session {session} has {prompt:,} tokens and an answer of {answer:,}"
-    remedy = ", ".join(filter(None, (lower, others, f"or {OTHER_CONTEXT}")))
+    clip = ', write too_long = "clip"' if answer < context else ""  # else no prompt is short enough
+    remedy = f"{lower}{clip}, or {OTHER_CONTEXT}"
     return ScenarioError(f"workload.{key}", f"{what}, beyond the context of {context:,}", remedy)
