@@ -80,4 +80,4 @@ async def ask(client: Client, prompt: Prompt, purse: Purse) -> Timeline:
 async def _sweep(client: Client) -> None:
     while True:
         await asyncio.sleep(0.1)
-        client.sweep()
+        list(client.sweep())

@@ -1,6 +1,6 @@
 """The routed mix: what stands in the place of a client where each request has a target of its own."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -58,10 +58,10 @@ class Routed:
         """How many connections are open."""
         return sum(client.connections for client in self.clients)
 
-    def sweep(self) -> None:
+    def sweep(self) -> Iterator[None]:
         """Do as `Client.sweep`."""
         for client in self.clients:
-            client.sweep()
+            yield from client.sweep()
 
     def cut(self, why: str) -> None:
         """End every live request as cancelled."""

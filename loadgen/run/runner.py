@@ -278,7 +278,8 @@ class Runner:
             ticks += 1
             for client in self.clients:
                 await self._pause()
-                client.sweep()
+                for _ in client.sweep():
+                    await self._pause()
             await self._pause()
             self._each_tick(self, ticks)
             if ticks % TICKS_A_SECOND == 0:
@@ -287,11 +288,11 @@ class Runner:
                 self._maybe_stop()
 
     async def _pause(self) -> None:
-        """Let the planned requests leave for which what comes next could be in the way, while it can wait."""
+        """Let the sockets be read, and planned requests leave that what comes next could be in the way of."""
         for _ in range(_PAUSES):
+            await asyncio.sleep(0)
             if self._next_send() > now_ns() + _TICK_NS:
                 break
-            await asyncio.sleep(0)
 
     def _maybe_stop(self) -> None:
         recorders = list(self.recorder.targets.values())

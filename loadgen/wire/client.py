@@ -1,6 +1,6 @@
 """The client of one target: its time-outs, one `Exchange` per request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from msgspec.structs import replace
@@ -17,6 +17,7 @@ from loadgen.wire.template import Learned
 from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
 
+SWEPT: Final = 150  # requests that are looked at in one go
 CALM_NS: Final = 50_000_000  # no read for so long: whether it was the last is to be looked at
 
 
@@ -109,10 +110,12 @@ class Client:
 
     # endings
 
-    def sweep(self) -> None:
-        """Judge the time-outs that are due, find ends with bytes behind them, decode long streams."""
+    def sweep(self) -> Iterator[None]:
+        """Judge time-outs, find ends with bytes behind them, decode long streams; yield for the sockets."""
         now, many = now_ns(), 2 * PENDING_READS
-        for x in list(self.live):
+        for number, x in enumerate(list(self.live)):
+            if number % SWEPT == SWEPT - 1:
+                yield
             due, reads = x.check_ns <= now, x.reads
             if x.connection is not None and (
                 due or (reads and (reads[-2] < now - CALM_NS or len(reads) >= many))

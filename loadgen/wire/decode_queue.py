@@ -97,16 +97,22 @@ class DecodeQueue:
             (calm_ns > CALM_NS // len(waiting) and self._next_send() > now + self._takes_ns * 5 // 4)
             or now - self._decoded_ns > PATIENCE_NS // len(waiting)
         ):
-            decoding = waiting.popleft()
-            decoding.queued = False
-            if decoding.step():
-                decoding.queued = True
-                waiting.append(decoding)
-            self._decoded_ns = now_ns()
-            self._takes_ns += (self._decoded_ns - now - self._takes_ns) // 8
+            if self.reader.plain:  # it may seem calm because something else kept the loop from its sockets
+                self.reader.read()
+            if self.reader.latest_ns < now or now - self._decoded_ns > PATIENCE_NS // len(waiting):
+                self._decode(waiting)
             self._schedule()
         if ended or len(waiting) > MANY:
             self._schedule()
         elif waiting and not self._again and not self._scheduled:
             self._again = True
             self.loop.call_later(LOOK_S, self._look_again)
+
+    def _decode(self, waiting: deque[Decoding]) -> None:
+        begin, decoding = now_ns(), waiting.popleft()
+        decoding.queued = False
+        if decoding.step():
+            decoding.queued = True
+            waiting.append(decoding)
+        self._decoded_ns = now_ns()
+        self._takes_ns += (self._decoded_ns - begin - self._takes_ns) // 8

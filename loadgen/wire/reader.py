@@ -61,7 +61,7 @@ class Reader:
             # told once of each arrival: else the kernel looks at every socket a second time after its read
             self._edges = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
             self._epoll = select.epoll()
-            loop.add_reader(self._epoll.fileno(), self._readable)
+            loop.add_reader(self._epoll.fileno(), self.read)
 
     @property
     def plain(self) -> bool:
@@ -99,7 +99,8 @@ class Reader:
         """Tell of each read."""
         self._streams.pop(plain.fd, None)
 
-    def _readable(self) -> None:
+    def read(self) -> None:
+        """Read what has come: told by the loop, or by who is about to keep it from its sockets."""
         streams, connections = self._streams, self._connections
         read, stamp, turns = os.read, 0, TURNS
         while turns and (ready := self._epoll.poll(0, AT_ONCE)):
@@ -131,8 +132,7 @@ class Reader:
                     if data.endswith(_TAIL) or not _SMALL <= len(data) < _QUICK_READ:
                         later.append((fd, len(data), None))
             for fd, number, read_now in later:
-                plain = connections.get(fd)  # none: closed by what came before it
-                if plain is None:
+                if (plain := connections.get(fd)) is None:  # closed by what came before it
                     continue
                 if read_now is None:
                     plain.look(number)

@@ -129,8 +129,7 @@ class SseDecoder:
         if self.events == 0 and self._bytes == len(data) and data.startswith(_BOM):
             pos = len(_BOM)
         returns = b"\r" in data
-        size = len(data)
-        while pos < size and self.error is None:
+        while pos < len(data) and self.error is None:
             if not self._outputs and (shape := self._learned.shape) and (fits := shape.fit(data, pos)):
                 self._template, self.response_id = fits[0], self.response_id or fits[1]
             if self._template is not None and data.startswith(self._template.prefix, pos):
@@ -141,7 +140,7 @@ class SseDecoder:
             if returns:
                 blank = _BLANK_LINE.search(data, pos)
                 # a final CR may be half of a CRLF
-                if blank is None or (blank.end() == size and data.endswith(b"\r")):
+                if blank is None or (blank.end() == len(data) and data.endswith(b"\r")):
                     break
                 end = blank.end()
             else:

@@ -189,7 +189,7 @@ async def calling(
 
     async def sweep() -> None:
         while True:
-            client.sweep()
+            list(client.sweep())
             await asyncio.sleep(0.002)
 
     sweeper = asyncio.ensure_future(sweep())
