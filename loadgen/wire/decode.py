@@ -46,12 +46,11 @@ class Decoding:
         self._delivered = False
 
     def step(self) -> bool:
-        """Decode the oldest reads; return whether there is more to do now."""
+        """Decode the oldest reads, or deliver what they came to; return whether there is more to do now."""
         exchange = self.exchange
         if exchange.reads:
             self._decode(exchange.take())
-            if exchange.reads:
-                return True
+            return bool(exchange.reads) or exchange.done_ns is not None
         # once: a stream that was still queued when it ended is queued again by the one who sent it
         if exchange.done_ns is not None and not self._delivered:
             self._delivered = True

@@ -113,6 +113,6 @@ class DecodeQueue:
         decoding.queued = False
         if decoding.step():
             decoding.queued = True
-            waiting.append(decoding)
+            waiting.appendleft(decoding)  # while it is in the caches
         self._decoded_ns = now_ns()
         self._takes_ns += (self._decoded_ns - begin - self._takes_ns) // 8
