@@ -87,14 +87,14 @@ def _judge(gate: Gate, pair: Pair) -> GateResult:
     row = next(
         (r for r in pair.rows if (r.metric, r.percentile) == (key_of(gate.metric), gate.percentile)), None
     )
-    failed, told, words = (False, False, "not measured") if row is None else _against(gate, row)
-    if row is not None and row.verdict == NOT_BOUNDED and gate.percentile is not None:
-        words = _too_few(gate.percentile, pair, row)
+    failed, told, words = (False, False, "not measured") if row is None else _against(gate, pair, row)
     return GateResult(gate, pair.base.name, pair.other.name, failed, told, words)
 
 
-def _too_few(percentile: str, pair: Pair, row: Comparison) -> str:
+def _too_few(percentile: str | None, pair: Pair, row: Comparison) -> str:
     """Say how many independent requests it takes (ten beyond the percentile), and how many there are."""
+    if percentile is None:
+        return "can't be told: too few requests"
     p = float(percentile[1:])
     words = f"can't be told: {percentile} takes {1000 / min(p, 100 - p):,.0f} independent requests a side"
     sizes = [
@@ -107,10 +107,10 @@ def _too_few(percentile: str, pair: Pair, row: Comparison) -> str:
     return f"{words}, these count as " + " and ".join(f"{n:,}" for n in counts)
 
 
-def _against(gate: Gate, row: Comparison) -> tuple[bool, bool, str]:
+def _against(gate: Gate, pair: Pair, row: Comparison) -> tuple[bool, bool, str]:
     """Return whether it failed, whether that can be told, and the words for it."""
     if row.verdict == NOT_BOUNDED:
-        return False, False, "can't be told: too few requests"
+        return False, False, _too_few(gate.percentile, pair, row)
     if row.verdict == NO_VERDICT:
         return False, False, "can't be told between different models"
     if gate.metric in _ABSOLUTE or row.ratio_ci95 is None or row.ratio is None:

@@ -152,7 +152,8 @@ def _most_lost(report: Report) -> Iterator[str]:
         if _mostly_lost(report, target):
             lost = f"{requests.failed:,} failed and {requests.cancelled:,} were cut off"
             what = f"only {requests.ok:,} of {requests.sent:,} requests were answered, {lost}"
-            yield f"{target.name}: {what}: its figures are of those few: lower the load"
+            why = f"most often: {next(iter(target.errors))}" if target.errors else "lower the load"
+            yield f"{target.name}: {what}: its figures are of those few; {why}"
 
 
 def _failures(report: Report) -> Iterator[str]:

@@ -275,13 +275,20 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
     ),
     "most failed or were cut off": (
         "most were lost",
-        report(target(outcomes={"ok": 490, "http_error": 10, "cancelled": 500})),
+        report(
+            target("a", outcomes={"ok": 490, "cancelled": 510}),
+            target("b", outcomes={"ok": 100, "http_error": 300}, errors={"HTTP 500: no": 300}),
+        ),
         "invalid",
         [
             (
-                "a: only 490 of 1,000 requests were answered, 10 failed and 500 were cut off: its figures "
-                "are of those few: lower the load"
-            )
+                "a: only 490 of 1,000 requests were answered, 0 failed and 510 were cut off: its figures "
+                "are of those few; lower the load"
+            ),
+            (
+                "b: only 100 of 400 requests were answered, 300 failed and 0 were cut off: its figures "
+                "are of those few; most often: HTTP 500: no"
+            ),
         ],
     ),
     "a queue that grows": (
