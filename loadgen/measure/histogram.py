@@ -79,19 +79,16 @@ class Histograms:
     def __init__(self, metrics: int) -> None:
         self._counts: Counts = np.zeros((metrics + 1, BUCKETS), np.int64)
         self._flat = self._counts.reshape(-1)
-        self._first = tuple(row * BUCKETS for row in range(metrics))
-        self._rows: list[int] = []  # not counted yet: the first bucket of a value's metric, and the value
-        self._values: list[int] = []
+        self._gaps_first = metrics * BUCKETS
+        self._values: list[Sequence[int | None]] = []  # of the requests that are not counted yet
         self._gaps: list[NDArray[np.int64]] = []
         self._waiting = 0
 
     def add(self, values: Sequence[int | None], event_ns: NDArray[np.int64]) -> None:
         """Enter one request: a value for each metric (None: it does not apply), and its events' instants."""
-        known = [(row, value) for row, value in zip(self._first, values, strict=True) if value is not None]
-        self._rows += [row for row, _ in known]
-        self._values += [value for _, value in known]
+        self._values.append(values)
         self._gaps.append(event_ns[1:] - event_ns[:-1])
-        self._waiting += len(known) + len(event_ns)
+        self._waiting += len(values) + len(event_ns)
         if self._waiting >= _TOGETHER:
             self._count()
 
@@ -103,12 +100,15 @@ class Histograms:
         return self._counts
 
     def _count(self) -> None:
+        table = np.array(self._values, np.float64)  # exact below 2^53; None becomes NaN
+        known = np.isfinite(table)
+        values = table[known].astype(np.int64)
         gaps = (np.concatenate(self._gaps) + 500) // 1000
-        index = indexes(np.concatenate((np.array(self._values, np.int64), gaps)))
-        index[: len(self._rows)] += self._rows
-        index[len(self._rows) :] += len(self._first) * BUCKETS
+        index = indexes(np.concatenate((values, gaps)))
+        index[: len(values)] += known.nonzero()[1] * BUCKETS
+        index[len(values) :] += self._gaps_first
         np.add.at(self._flat, index, 1)
-        self._rows, self._values, self._gaps, self._waiting = [], [], [], 0
+        self._values, self._gaps, self._waiting = [], [], 0
 
 
 class Distribution:

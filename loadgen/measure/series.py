@@ -58,10 +58,15 @@ class Series:
         if low == high:
             self._tokens[low] += tokens
         elif timeline is not None:
-            edges = np.arange(low, high + 2) * self.interval_ns + epoch_ns
-            chars = np.concatenate((_ZERO, timeline.event_chars)).cumsum()
-            shares = np.diff(chars[timeline.event_ns.searchsorted(edges)])
-            self._tokens[low : high + 1] += shares * (tokens / max(1, int(chars[-1])))
+            edges = np.arange(low + 1, high + 1) * self.interval_ns + epoch_ns
+            chars = timeline.event_chars.cumsum()
+            # the first event lies before the first edge, so there is one before each
+            places = [*timeline.event_ns.searchsorted(edges).tolist(), len(chars)]
+            each, before = tokens / max(1, int(chars[-1])), 0
+            for at, place in enumerate(places, low):
+                upto = int(chars[place - 1])
+                self._tokens[at] += (upto - before) * each
+                before = upto
         else:
             edges = np.clip(np.arange(low, high + 2) * self.interval_ns, first, last)
             self._tokens[low : high + 1] += np.diff(edges) * (tokens / (last - first))

@@ -62,12 +62,12 @@ def read_whole(data: bytearray, into: SseDecoder) -> None:
         into.response_id = into.response_id or piece.response_id
         into.finish_reason = piece.finish or into.finish_reason
         into.usage = piece.usage or into.usage
-        into.reasoning_events += bool(piece.reasoning)
+        into.outputs.reasoning += bool(piece.reasoning)
         chars += len(piece.answer) + len(piece.reasoning)
         if into.quote is not None:
             into.quote.add(*endpoint.quote(event))
     if chars:
-        into.event_chars = np.array([chars], np.int64)
+        into.outputs.event_chars = np.array([chars], np.int64)
     if endpoint.entry:
         entries = body.get("data")
         into.made = sum(

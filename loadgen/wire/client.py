@@ -130,7 +130,7 @@ class Client:
         decoding = self.live[exchange]
         decoding.drain()
         limits = self._limits
-        due_ns, late = time_out(exchange.sent_ns or 0, decoding.sse.last_output_ns, now, limits)
+        due_ns, late = time_out(exchange.sent_ns or 0, decoding.sse.outputs.last_ns, now, limits)
         if late is not None:
             exchange.fail("timeout", late)
         else:

@@ -7,14 +7,15 @@ from collections.abc import Callable
 
 from loadgen.scenario.model import Timeouts
 from loadgen.wire.body import keep, mode_of, read_whole
-from loadgen.wire.framing import Framing
+from loadgen.wire.framing import CRLF, Framing
 from loadgen.wire.inflate import decompressor, inflate
 from loadgen.wire.kind import Endpoint
 from loadgen.wire.outcome import outcome_of, retry_words, shorten
+from loadgen.wire.shortcut import take_whole_events
 from loadgen.wire.sse import SseDecoder
 from loadgen.wire.stopwatch import Exchange, Reads
 from loadgen.wire.template import Learned
-from loadgen.wire.timeline import Timeline
+from loadgen.wire.timeline import Int64s, Timeline
 from loadgen.workload.prompt import Prompt
 
 
@@ -63,18 +64,32 @@ class Decoding:
             self._decode(self.exchange.take())
 
     def _decode(self, reads: Reads) -> None:
+        reads = self._framing.begin(reads)
+        if self._framing.between and reads.data:
+            self._begin(reads.data[0].partition(CRLF)[2])
+        if self._framing.between and self._mode == "sse" and self._inflate is None:
+            take_whole_events(reads, self._framing, self.sse, self._feed)
+        else:
+            self._feed(reads.data, reads.stamps_ns)
+
+    def _begin(self, body: bytes) -> None:
+        """Find out what it is that comes, by the headers and the first bytes of the body."""
+        if not self._mode:
+            self._mode = mode_of(self.exchange, body, streams=self.sse.endpoint.streams)
+            if (encoding := self.exchange.headers.get(b"content-encoding")) is not None:
+                self._inflate, self.sse.error = decompressor(encoding.lower().strip())
+
+    def _feed(self, reads: list[bytes], stamps_ns: Int64s) -> None:
+        """Decode reads in full."""
         data, ends = self._framing.body(reads)
         if not data:  # perhaps not even the headers are complete
             return
-        if not self._mode:
-            self._mode = mode_of(self.exchange, data, streams=self.sse.endpoint.streams)
-            if (encoding := self.exchange.headers.get(b"content-encoding")) is not None:
-                self._inflate, self.sse.error = decompressor(encoding.lower().strip())
+        self._begin(data)
         if self._inflate is not None:
             data, ends, broken = inflate(self._inflate, data, ends)
             self.sse.error = self.sse.error or broken
         if self._mode == "sse":
-            self.sse.feed(data, ends, reads.stamps_ns)
+            self.sse.feed(data, ends, stamps_ns)
         else:
             self.sse.error = self.sse.error or keep(self._body, data, self._mode)
 
@@ -98,12 +113,12 @@ class Decoding:
             connected_ns=exchange.connected_ns,
             sent_ns=exchange.sent_ns,
             first_byte_ns=exchange.first_byte_ns,
-            first_answer_ns=sse.first_answer_ns,
+            first_answer_ns=sse.outputs.first_answer_ns,
             done_ns=done_ns,
-            event_ns=sse.event_ns,
-            event_chars=sse.event_chars,
+            event_ns=sse.outputs.event_ns,
+            event_chars=sse.outputs.event_chars,
             events=sse.events,
-            reasoning_events=sse.reasoning_events,
+            reasoning_events=sse.outputs.reasoning,
             first_event_tokens=sse.first_event_tokens,
             response_id=self._redact(sse.response_id) if sse.response_id else None,
             finish_reason=self._redact(sse.finish_reason) if sse.finish_reason else None,

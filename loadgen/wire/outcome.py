@@ -52,7 +52,7 @@ def outcome_of(
         return "timeout", late
     if sse.made is not None:
         return _made(sse.made, asked, sse.endpoint.makes)
-    if not len(sse.event_chars):
+    if not len(sse.outputs.event_chars):
         return "empty", "the answer carried no output"
     if sse.finish_reason is None:
         return "truncated", "the answer ended without a finish_reason"
@@ -79,7 +79,7 @@ def time_out(
 
 def _late(exchange: Exchange, sse: SseDecoder, limits: Timeouts) -> str | None:
     """Judge the time-outs by the stamps, so that the outcome does not hang on when the sweep came by."""
-    sent, done, events = exchange.sent_ns or 0, exchange.done_ns or 0, sse.event_ns
+    sent, done, events = exchange.sent_ns or 0, exchange.done_ns or 0, sse.outputs.event_ns
     if done - sent >= limits.total_ns:
         return _not_done(limits)
     # the end counts like an event: nobody knew that no token would come any more

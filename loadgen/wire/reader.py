@@ -11,34 +11,20 @@ import select
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
+
+from loadgen.wire.readable import Plain
 
 now_ns: Final = time.perf_counter_ns
 AT_ONCE: Final = 16
 TURNS: Final = 16  # then the timers have theirs
 _READ: Final = 16 << 10
-_QUICK_READ: Final = 4 << 10  # of a stream, whose events are small: less memory to ask for and give back
+# most events are smaller; Python has such memory at hand, asks the system for none and leaves no holes in it
+_QUICK_READ: Final = 479
 _SMALL: Final = 4
-_TAIL: Final = b"\r\n\r\n"
-
-
-class Plain(Protocol):
-    """What a reader tells a connection. watched: whether it waits for room to write."""
-
-    fd: int
-    watched: bool
-
-    def received(self, stamp: int, data: bytes) -> None:
-        """Take a read and its instant; no bytes are the end."""
-
-    def look(self, size: int) -> None:
-        """Look at a quick stream whose latest read, of so many bytes, may be its last."""
-
-    def drain(self) -> None:
-        """Send what has not been sent yet."""
-
-    def lost(self, error: OSError) -> None:
-        """The connection is gone."""
+# only what ends in CRLF twice can end a chunked answer (RFC 9112, section 7.1); a few bytes may be the end of
+# that end
+_CR: Final = b"\r"[0]
 
 
 class Reader:
@@ -55,7 +41,7 @@ class Reader:
         self.next_send = next_send
         self._loop = loop
         self._connections: dict[int, Plain] = {}
-        self._streams: dict[int, list[Any]] = {}
+        self._streams: list[list[Any] | None] = []  # by descriptor
         self._epoll: Any = None
         if hasattr(select, "epoll"):
             # told once of each arrival: else the kernel looks at every socket a second time after its read
@@ -78,12 +64,13 @@ class Reader:
     def add(self, plain: Plain) -> None:
         """Read a connection from now on."""
         self._connections[plain.fd] = plain
+        self._streams += [None] * (plain.fd + 1 - len(self._streams))
         self._epoll.register(plain.fd, self._edges)
 
     def remove(self, plain: Plain) -> None:
         """Read it no more."""
         del self._connections[plain.fd]
-        self._streams.pop(plain.fd, None)
+        self._streams[plain.fd] = None
         if self._epoll is not None:
             self._epoll.unregister(plain.fd)
 
@@ -97,42 +84,33 @@ class Reader:
 
     def slow(self, plain: Plain) -> None:
         """Tell of each read."""
-        self._streams.pop(plain.fd, None)
+        self._streams[plain.fd] = None
 
     def read(self) -> None:
         """Read what has come: told by the loop, or by who is about to keep it from its sockets."""
-        streams, connections = self._streams, self._connections
-        read, stamp, turns = os.read, 0, TURNS
+        streams, read, stamp, turns = self._streams, os.read, 0, TURNS
         while turns and (ready := self._epoll.poll(0, AT_ONCE)):
             turns -= 1
             later: list[tuple[int, int, bytes | None]] = []  # all of the round are stamped first
             for fd, what in ready:
-                if what & select.EPOLLOUT:
-                    connections[fd].drain()
-                stamp = now_ns()
-                reads = streams.get(fd)
-                size = _READ if reads is None else _QUICK_READ
+                reads, stamp = streams[fd], now_ns()
+                if reads is None or what != select.EPOLLIN:
+                    self._read_slowly(fd, what, stamp, later)
+                    continue
                 try:
-                    data = read(fd, size)
-                except BlockingIOError:
-                    continue
+                    data = read(fd, _QUICK_READ)
                 except OSError as error:
-                    if fd in connections:
-                        connections[fd].lost(error)
+                    self._lost(fd, error)
                     continue
-                if (what != select.EPOLLIN or len(data) == size) and data and not connections[fd].watched:
-                    self._epoll.modify(fd, self._edges)  # there may be more, or the end: have it told again
-                if reads is None or not data:
-                    later.append((fd, stamp, data))
-                else:
-                    reads.append(stamp)
-                    reads.append(data)
-                    # only what ends like this can end a chunked answer (RFC 9112, section 7.1); a few bytes
-                    # may be the end of that end
-                    if data.endswith(_TAIL) or not _SMALL <= len(data) < _QUICK_READ:
-                        later.append((fd, len(data), None))
+                if not _SMALL <= len(data) < _QUICK_READ:
+                    later.append((fd, stamp, data if len(data) < _QUICK_READ else self._rest(fd, data)))
+                    continue
+                reads.append(stamp)
+                reads.append(data)
+                if data[-4] == _CR:
+                    later.append((fd, len(data), None))
             for fd, number, read_now in later:
-                if (plain := connections.get(fd)) is None:  # closed by what came before it
+                if (plain := self._connections.get(fd)) is None:  # closed by what came before it
                     continue
                 if read_now is None:
                     plain.look(number)
@@ -141,3 +119,32 @@ class Reader:
             if len(ready) == AT_ONCE and self.next_send() <= stamp:
                 break
         self.latest_ns = stamp or self.latest_ns
+
+    def _read_slowly(
+        self, fd: int, what: int, stamp: int, later: list[tuple[int, int, bytes | None]]
+    ) -> None:
+        plain = self._connections[fd]
+        if what & select.EPOLLOUT:
+            plain.drain()
+        try:
+            data = os.read(fd, _READ)
+        except OSError as error:
+            self._lost(fd, error)
+            return
+        if (what != select.EPOLLIN or len(data) == _READ) and data and not plain.watched:
+            self._epoll.modify(fd, self._edges)  # there may be more, or the end: have it told again
+        later.append((fd, stamp, data))
+
+    def _rest(self, fd: int, data: bytes) -> bytes:
+        """Return a read that filled its memory with what is behind it, up to some size."""
+        try:
+            rest = os.read(fd, _READ)
+        except OSError:  # nothing more; or the connection is lost, which is told again
+            return data
+        if len(rest) == _READ:
+            self._epoll.modify(fd, self._edges)
+        return data + rest
+
+    def _lost(self, fd: int, error: OSError) -> None:
+        if not isinstance(error, BlockingIOError) and fd in self._connections:
+            self._connections[fd].lost(error)

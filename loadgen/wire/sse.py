@@ -12,9 +12,10 @@ import numpy as np
 
 from loadgen.wire.event import beginning, fields, loads
 from loadgen.wire.kind import Endpoint, Piece, error_text
+from loadgen.wire.outputs import Outputs
 from loadgen.wire.quote import Quote
-from loadgen.wire.template import Learned, Template, prove, shape_of, split
-from loadgen.wire.timeline import NO_EVENTS, Answer, Int64s, Usage
+from loadgen.wire.template import Learned, Template, characters, prove, shape_of, split
+from loadgen.wire.timeline import Answer, Int64s, Usage
 
 MAX_EVENT_BYTES: Final = 4 << 20
 MAX_BODY_BYTES: Final = 256 << 20
@@ -27,8 +28,8 @@ _MAX_UNUSED_TEMPLATES: Final = 8
 class SseDecoder:
     """Decode one answer, fed in slices; reads what an `Endpoint` says an event means.
 
-    After `finish()`: `event_ns`, `event_chars` (one entry for every output-bearing event),
-    `first_answer_ns`, `events` (all, with output or without), and the fields of the pieces seen.
+    outputs: its events with output; events: how many there were, with output or without. The other fields are
+    those of the pieces seen. All is complete after `finish`.
     `error` is (outcome, text) once the stream is known to be bad. keep_answer: `answer` is what was said.
     learned: what is known of the target's answers.
     Of an answer that was one body (see `wire.body`): made is how many images or vectors it brought.
@@ -47,29 +48,16 @@ class SseDecoder:
         self._unused_templates = 0
         self.quote = Quote() if keep_answer else None
         self._quotes_template = False  # whether the template's texts belong to the answer that is kept
-        self._ends: list[Int64s] = []
-        self._chars: list[Int64s] = []
-        self._slices: list[tuple[Int64s, Int64s]] = []
-        self._outputs = 0
-        self._first_answer: int | None = None
+        self.outputs = Outputs()
         self.events = 0
-        self.reasoning_events = 0
         self.first_event_tokens: int | None = None
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self.response_id: str | None = None
         self.done = False
         self.error: tuple[str, str] | None = None
-        self.event_ns: Int64s = NO_EVENTS
-        self.event_chars: Int64s = NO_EVENTS
-        self.first_answer_ns: int | None = None
         self.answer: Answer | None = None
         self.made: int | None = None
-
-    @property
-    def last_output_ns(self) -> int | None:
-        """Instant of the latest output-bearing event so far."""
-        return int(self._slices[-1][0][-1]) if self._slices else None
 
     def feed(self, data: bytes, ends: Int64s, stamps_ns: Int64s) -> None:
         """Decode the bytes of some parts.
@@ -90,22 +78,39 @@ class SseDecoder:
         if self._tail:
             self._tail_ns = int(stamps_ns[ends.searchsorted(len(data))])
         self._check_size()
-        if self._ends:
-            reads = ends.searchsorted(np.concatenate(self._ends))
-            self._slices.append((stamps_ns[reads], np.concatenate(self._chars)))
-            self._ends, self._chars = [], []
+        self.outputs.stamp(ends, stamps_ns)
+
+    def expect(self, data: bytes = b"", pos: int = 0) -> Template | None:
+        """Return the template of the event at `pos`; None inside of an event, or when none is known."""
+        if self._tail or self.error is not None:
+            return None
+        self._see_shape(data, pos)
+        return self._template if self._template is not None and self._template.around is None else None
+
+    def take(self, texts: list[bytes], stamps_ns: Int64s) -> bool:
+        """Take events of the template by their texts, if those are strings; return whether they are.
+
+        stamps_ns: shape (events,), the instant of each.
+        """
+        template, found = self._template, characters(texts)
+        if template is None or found is None:
+            return False
+        chars, text = found
+        if self.quote is not None and self._quotes_template:
+            self.quote.add_text(text)
+        self._unused_templates = 0
+        self.events += len(texts)
+        self._bytes += len(text) + len(texts) * (len(template.prefix) + len(template.suffix))
+        sizes = np.fromiter(map(len, texts) if chars is None else chars, np.int64, len(texts))
+        self.outputs.add_stamped(stamps_ns, sizes, answer=template.answer)
+        self._check_size()
+        return True
 
     def finish(self) -> None:
         """End the stream; an event that lacks only its blank line still counts, one cut short does not."""
         if self.error is None and self._tail.strip():
             self._last_event()
-        if len(self._slices) == 1:
-            self.event_ns, self.event_chars = self._slices[0]
-        elif self._slices:
-            self.event_ns = np.concatenate([s[0] for s in self._slices])
-            self.event_chars = np.concatenate([s[1] for s in self._slices])
-        if self._first_answer is not None:
-            self.first_answer_ns = int(self.event_ns[self._first_answer])
+        self.outputs.finish()
         if self.quote is not None:
             self.answer = self.quote.answer()
 
@@ -130,8 +135,7 @@ class SseDecoder:
             pos = len(_BOM)
         returns = b"\r" in data
         while pos < len(data) and self.error is None:
-            if not self._outputs and (shape := self._learned.shape) and (fits := shape.fit(data, pos)):
-                self._template, self.response_id = fits[0], self.response_id or fits[1]
+            self._see_shape(data, pos)
             if self._template is not None and data.startswith(self._template.prefix, pos):
                 after = self._run(data, pos, self._template)
                 if after > pos:
@@ -151,6 +155,10 @@ class SseDecoder:
             pos = end
         return pos
 
+    def _see_shape(self, data: bytes, pos: int) -> None:
+        if not self.outputs.count and (shape := self._learned.shape) and (fits := shape.fit(data, pos)):
+            self._template, self.response_id = fits[0], self.response_id or fits[1]
+
     def _run(self, data: bytes, pos: int, template: Template) -> int:
         """Decode the events that fit the template, from `pos` on; return the offset after them."""
         found = split(data, pos, template)
@@ -162,21 +170,12 @@ class SseDecoder:
             self.quote.add_text(text)
         self._unused_templates = 0
         self.events += len(ends)
-        pos = int(ends[-1])
-        if not chars.all():  # events with no text
-            ends, chars = ends[chars > 0], chars[chars > 0]
-        self._outputs_at(ends, chars, template.answer)
+        pos = ends[-1]
+        if not all(chars):  # events with no text
+            ends = [end for end, size in zip(ends, chars, strict=True) if size]
+            chars = [size for size in chars if size]
+        self.outputs.add(ends, chars, answer=template.answer)
         return pos
-
-    def _outputs_at(self, ends: Int64s, chars: Int64s, answer: bool) -> None:
-        """Take note of output-bearing events: where each was complete, and its characters."""
-        if not answer:
-            self.reasoning_events += len(ends)
-        elif len(ends) and self._first_answer is None:
-            self._first_answer = self._outputs
-        self._outputs += len(ends)
-        self._ends.append(ends)
-        self._chars.append(chars)
 
     def _event(self, raw: bytes, end: int) -> None:
         """Decode one event in full; `end` is the offset at which it was complete."""
@@ -211,9 +210,9 @@ class SseDecoder:
         self.usage = piece.usage or self.usage
         quoted: str | None = "" if self.quote is None else self._keep(body, self.quote)
         if chars := len(piece.answer) + len(piece.reasoning):
-            if not self._outputs and piece.usage is not None:
+            if not self.outputs.count and piece.usage is not None:
                 self.first_event_tokens = piece.usage.output_tokens
-            self._outputs_at(np.array((end,)), np.array((chars,)), bool(piece.answer))
+            self.outputs.add([end], [chars], answer=bool(piece.answer))
             if self._unused_templates < _MAX_UNUSED_TEMPLATES and quoted is not None:
                 self._make_template(raw, piece)
                 # all of the event's answer being quoted, so is the one string of it that can differ

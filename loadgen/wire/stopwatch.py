@@ -28,20 +28,19 @@ _KEPT: Final = frozenset((b"content-type", b"content-encoding", b"retry-after", 
 class Reads(NamedTuple):
     """Some reads of an answer, with HTTP's framing; stamps_ns: the instant of each, shape (reads,).
 
-    spans: of the body, one for each chunk, where the reads are a whole answer and that is known; else None.
+    chunked: whether the body is known to come in chunks.
     """
 
     data: list[bytes]
     stamps_ns: Int64s
-    spans: list[bytes] | None
+    chunked: bool
 
 
 class Exchange:
     """One request and its answer on the wire, while live.
 
     reads: instant and bytes of each, in turns, until `take` empties it; seen: how many of its items the
-    framing has seen. spans: of the body, as llhttp found them since then; split: whether one of them may be
-    a part of a chunk. headers: the few that decide how the answer is read, their names in small letters.
+    framing has seen. headers: the few that decide how the answer is read, their names in small letters.
     """
 
     def __init__(self, waiter: asyncio.Future[None], wake: Callable[[asyncio.Future[None]], None]) -> None:
@@ -58,12 +57,8 @@ class Exchange:
     @property
     def stale(self) -> bool:
         """Whether the connection was gone before a byte of the answer came."""
-        return (
-            self.failure is not None
-            and self.failure[0] == "disconnected"
-            and not self.reads
-            and self.first_byte_ns is None
-        )
+        lost = self.failure is not None and self.failure[0] == "disconnected"
+        return lost and not self.reads and self.first_byte_ns is None
 
     def begin(self, waiter: asyncio.Future[None]) -> None:
         """Make ready for an answer; also for that of a request which is sent a second time."""
@@ -71,9 +66,6 @@ class Exchange:
         self.done_ns: int | None = None
         self.failure: tuple[str, str] | None = None
         self.reads: list[Any] = []
-        self.spans: list[bytes] = []
-        self.on_body = self.spans.append  # called by llhttp
-        self.split = False
         self.seen = 0
         self.pending_bytes = 0
         self.first_byte_ns: int | None = None
@@ -90,16 +82,14 @@ class Exchange:
         if self.connection is not None:
             self.connection.frame()
         reads = self.reads
-        whole = self.complete and self.first_byte_ns is None and not self.split and len(reads) <= 2 * most
-        spans = self.spans.copy() if whole else None
-        self.spans.clear()
         if self.first_byte_ns is None and reads:
             self.first_byte_ns = reads[0]
-        taken = reads[: 2 * most]
+        stamps_ns = np.array(reads[: 2 * most : 2], np.int64)
+        taken = Reads(reads[1 : 2 * most : 2], stamps_ns, self.chunked and self.answered)
         del reads[: 2 * most]
         self.seen = len(reads)
         self.pending_bytes = 0
-        return Reads(taken[1::2], np.array(taken[::2], np.int64), spans)
+        return taken
 
     # llhttp's callbacks
 
@@ -150,7 +140,8 @@ class Exchange:
             return
         self.complete = True
         self.done_ns = done_ns
-        connection.release(reusable=self.framed and connection.keeps_alive())
+        parser = connection.parser
+        connection.release(reusable=self.framed and parser is not None and parser.should_keep_alive())
         self._wake()
 
     def fail(self, outcome: str, error: str, at_ns: int | None = None) -> None:
@@ -201,10 +192,6 @@ class Connection(asyncio.Protocol):
         self.parser = httptools.HttpResponseParser(exchange)
         exchange.sent_ns = now_ns()
         transport.write(request)
-
-    def keeps_alive(self) -> bool:
-        """Whether the server lets this connection carry another request."""
-        return self.parser is not None and bool(self.parser.should_keep_alive())
 
     def release(self, *, reusable: bool) -> None:
         """Part from the exchange; no reference between the two is left."""
@@ -261,13 +248,12 @@ class Connection(asyncio.Protocol):
         if len(reads) == seen:
             return
         exchange.seen = len(reads)
-        data = reads[-1] if len(reads) == seen + 2 else b"".join(reads[seen + 1 :: 2])
         try:
-            parser.feed_data(data)
-            # what was fed may end in the middle of a chunk: then with the bytes of its latest span
-            exchange.split |= bool(exchange.spans) and data.endswith(exchange.spans[-1])
+            parser.feed_data(reads[-1] if len(reads) == seen + 2 else b"".join(reads[seen + 1 :: 2]))
         except httptools.HttpParserError as error:
-            self._bad_framing(exchange, error)
+            if exchange.complete:  # bytes after the end: the connection is not to be trusted
+                self.close()
+            exchange.fail("bad_stream", f"not HTTP/1.1 as the parser knows it: {error}", reads[-2])
         except httptools.HttpParserUpgrade:
             exchange.fail("bad_stream", "the server switched protocols", reads[-2])
 
@@ -309,9 +295,3 @@ class Connection(asyncio.Protocol):
             where = "in the middle of the answer" if exchange.answered else "before it answered"
             how = f"the connection was lost ({exc})" if exc else "the server closed the connection"
             exchange.fail("disconnected", f"{how} {where}", stamp)
-
-    def _bad_framing(self, exchange: Exchange, error: Exception) -> None:
-        if exchange.complete:  # bytes after the end: the answer is whole, the connection is not to be trusted
-            self.close()
-        else:
-            exchange.fail("bad_stream", f"not HTTP/1.1 as the parser knows it: {error}", exchange.reads[-2])

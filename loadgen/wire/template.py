@@ -17,12 +17,10 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-import numpy as np
 import orjson
 
 from loadgen.wire.event import fields, loads
 from loadgen.wire.kind import Endpoint, Piece
-from loadgen.wire.timeline import Int64s
 
 _NEEDLE: Final = 16
 _ID: Final = re.compile(rb'([A-Za-z0-9_-]+)"')
@@ -114,11 +112,11 @@ def prove(raw: bytes, piece: Piece, endpoint: Endpoint) -> Template | None:
     return None
 
 
-def split(data: bytes, pos: int, template: Template) -> tuple[Int64s, Int64s, str] | None:
+def split(data: bytes, pos: int, template: Template) -> tuple[list[int], list[int], str] | None:
     """Split the events that fit the template, the first of which begins at `pos`.
 
-    Returns the offset after each event and the characters of its text, shape (events,) both, and the texts,
-    joined; None when the first does not fit.
+    Returns the offset after each event and the characters of its text, and the texts, joined; None
+    when the first does not fit.
     """
     prefix, suffix, _, around = template
     if around is not None:
@@ -139,18 +137,19 @@ def split(data: bytes, pos: int, template: Template) -> tuple[Int64s, Int64s, st
     end = last.find(suffix)
     if end >= 0:
         inner.append(last[:end])
-    sizes = np.fromiter(map(len, inner), np.int64, len(inner))
-    found = _characters(inner, sizes)
+    found = characters(inner)
     if found is None:
         return None
-    steps = sizes + len(between)
-    steps[0] = pos + len(prefix) + len(inner[0]) + len(suffix)
-    return steps.cumsum(), *found
+    ends, end = [], pos
+    for piece in inner:
+        end += len(piece) + len(between)
+        ends.append(end)
+    return ends, found[0] or list(map(len, inner)), found[1]
 
 
 def _one_by_one(
     data: bytes, pos: int, before: list[bytes], after: list[bytes]
-) -> tuple[Int64s, Int64s, str] | None:
+) -> tuple[list[int], list[int], str] | None:
     """Split events as `split` does; those that differ in values which nobody reads fit too."""
     head, *before = before
     tail, *after = after
@@ -164,8 +163,8 @@ def _one_by_one(
             break
         inner.append(data[start:end])
         ends.append(pos)
-    found = _characters(inner, np.fromiter(map(len, inner), np.int64, len(inner)))
-    return None if found is None else (np.array(ends, np.int64), *found)
+    found = characters(inner)
+    return None if found is None else (ends, found[0] or list(map(len, inner)), found[1])
 
 
 def _past(data: bytes, pos: int, literals: list[bytes]) -> int:
@@ -178,13 +177,16 @@ def _past(data: bytes, pos: int, literals: list[bytes]) -> int:
     return pos
 
 
-def _characters(pieces: list[bytes], sizes: Int64s) -> tuple[Int64s, str] | None:
-    """Count the characters of the insides of JSON strings, and join them; None unless each piece is one."""
+def characters(pieces: list[bytes]) -> tuple[list[int] | None, str] | None:
+    """Count the characters of the insides of JSON strings, and join them; None unless each piece is one.
+
+    The counts are None where every byte is a character.
+    """
     if not pieces:
         return None
     plain = b"".join(pieces)
     if plain.isascii() and len(plain.translate(None, _NOT_PLAIN)) == len(plain):
-        return sizes, plain.decode("ascii")
+        return None, plain.decode("ascii")
     joined = b'","'.join(pieces)
     try:
         texts: list[str] = orjson.loads(b'["' + joined + b'"]')
@@ -196,7 +198,7 @@ def _characters(pieces: list[bytes], sizes: Int64s) -> tuple[Int64s, str] | None
         return None
     if len(texts) != len(pieces):
         return None
-    return np.fromiter(map(len, texts), np.int64, len(texts)), whole
+    return list(map(len, texts)), whole
 
 
 def _without(data: bytes, keys: tuple[bytes, ...]) -> list[bytes]:

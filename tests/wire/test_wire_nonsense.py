@@ -177,13 +177,13 @@ def test_any_json_for_any_kind(kind: str, bodies: list[Any]) -> None:
     streamed = SseDecoder(ENDPOINTS[kind], keep_answer=True)
     streamed.feed(data, np.array([len(data)], np.int64), np.array([1], np.int64))
     streamed.finish()
-    assert len(streamed.event_ns) == len(streamed.event_chars) <= streamed.events
+    assert len(streamed.outputs.event_ns) == len(streamed.outputs.event_chars) <= streamed.events
     for text in texts:
         whole = SseDecoder(ENDPOINTS[kind], keep_answer=True)
         read_whole(bytearray(text), whole)
         whole.finish()
-        assert (whole.event_chars > 0).all()
-        assert not len(whole.event_ns)
+        assert (whole.outputs.event_chars > 0).all()
+        assert not len(whole.outputs.event_ns)
         orjson.dumps([whole.error, whole.response_id, whole.finish_reason, whole.made])
 
 

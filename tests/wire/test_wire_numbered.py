@@ -35,10 +35,10 @@ def decoded(kind: str, slices: list[list[Read]], *, template: bool = True, keep:
 
 def result(decoder: SseDecoder) -> tuple[Any, ...]:
     return (
-        decoder.event_ns.tolist(),
-        decoder.event_chars.tolist(),
-        decoder.first_answer_ns,
-        decoder.reasoning_events,
+        decoder.outputs.event_ns.tolist(),
+        decoder.outputs.event_chars.tolist(),
+        decoder.outputs.first_answer_ns,
+        decoder.outputs.reasoning,
         decoder.events,
         decoder.finish_reason,
         decoder.usage,
@@ -65,8 +65,8 @@ def test_numbered_events_take_the_short_cut(keep: bool, padded: bool, parsed: li
     )
     decoder = decoded("responses", [[(7, data)]], keep=keep)
     assert len(parsed) == 2
-    assert decoder.event_chars.tolist() == [2] * 20 + [len(t) for t in texts]
-    assert (decoder.reasoning_events, decoder.events) == (20, 1_120)
+    assert decoder.outputs.event_chars.tolist() == [2] * 20 + [len(t) for t in texts]
+    assert (decoder.outputs.reasoning, decoder.events) == (20, 1_120)
     assert decoder.answer == (Answer("".join(texts)) if keep else None)
 
 

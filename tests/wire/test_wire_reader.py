@@ -31,6 +31,10 @@ class Listener:
     def look(self, size: int) -> None:
         pass
 
+    @property
+    def all(self) -> bytes:
+        return b"".join(self.reads[1::2] + self.got)
+
     def drain(self) -> None:
         self.drained += 1
 
@@ -57,7 +61,7 @@ async def reading(*, quick: bool) -> AsyncIterator[tuple[Reader, Listener, socke
         reader.close()
 
 
-@pytest.mark.parametrize("size", [1, 4_095, 4_096, 4_097, 50_000])
+@pytest.mark.parametrize("size", [1, 478, 479, 480, 16_862, 16_863, 16_864, 50_000])
 @pytest.mark.parametrize("quick", [False, True])
 async def test_all_that_came_before_the_end(size: int, quick: bool) -> None:
     async with reading(quick=quick) as (_, listener, theirs):
@@ -65,17 +69,27 @@ async def test_all_that_came_before_the_end(size: int, quick: bool) -> None:
         theirs.sendall(data[:size])  # the loop sees data and end at once
         theirs.close()
         await asyncio.wait_for(listener.over.wait(), 5)
-        assert b"".join(listener.reads[1::2] + listener.got) == data[:size]
+        assert listener.all == data[:size]
         assert listener.got[-1] == b""
 
 
 async def test_what_is_left_by_a_full_read() -> None:
     async with reading(quick=True) as (_, listener, theirs):
-        theirs.sendall(b"x" * 10_000)  # and nothing after it
+        theirs.sendall(b"x" * 40_000)  # and nothing after it
         async with asyncio.timeout(5):
-            while sum(map(len, listener.reads[1::2])) < 10_000:  # noqa: ASYNC110  # nothing tells
+            while len(listener.all) < 40_000:  # noqa: ASYNC110  # nothing tells
                 await asyncio.sleep(0.001)
-        assert [len(data) for data in listener.reads[1::2]] == [4_096, 4_096, 1_808]
+        assert [len(data) for data in listener.got] == [16_863, 16_863, 6_274]
+
+
+async def test_a_small_read_is_not_told() -> None:
+    async with reading(quick=True) as (reader, listener, theirs):
+        theirs.sendall(b"x" * 400)
+        async with asyncio.timeout(5):
+            while not listener.all:  # noqa: ASYNC110  # nothing tells
+                await asyncio.sleep(0.001)
+        assert listener.reads == [reader.latest_ns, b"x" * 400]
+        assert not listener.got
 
 
 async def test_a_reset_behind_data() -> None:
@@ -92,11 +106,11 @@ async def test_both_ways_while_there_is_more_to_send() -> None:
         reader.watch_writing(listener, on=True)
         theirs.sendall(b"x" * 10_000)
         async with asyncio.timeout(5):
-            while sum(map(len, listener.reads[1::2])) < 10_000 or listener.drained < 3:  # noqa: ASYNC110
+            while len(listener.all) < 10_000 or listener.drained < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         listener.watched = False
         reader.watch_writing(listener, on=False)
         theirs.sendall(b"y" * 10_000)
         theirs.close()
         await asyncio.wait_for(listener.over.wait(), 5)
-        assert b"".join(listener.reads[1::2]) == b"x" * 10_000 + b"y" * 10_000
+        assert listener.all == b"x" * 10_000 + b"y" * 10_000

@@ -171,11 +171,11 @@ def actual(slices: list[list[Read]], *, template: bool = True) -> Result:
         ends = np.array([*accumulate(len(d) for _, d in reads)], np.int64)
         decoder.feed(data, ends, np.array([s for s, _ in reads], np.int64))
     decoder.finish()
-    assert decoder.event_ns.dtype == decoder.event_chars.dtype == np.int64
+    assert decoder.outputs.event_ns.dtype == decoder.outputs.event_chars.dtype == np.int64
     return Result(
-        list(zip(decoder.event_ns.tolist(), decoder.event_chars.tolist(), strict=True)),
-        decoder.first_answer_ns,
-        decoder.reasoning_events,
+        list(zip(decoder.outputs.event_ns.tolist(), decoder.outputs.event_chars.tolist(), strict=True)),
+        decoder.outputs.first_answer_ns,
+        decoder.outputs.reasoning,
         decoder.events,
         decoder.response_id,
         decoder.finish_reason,

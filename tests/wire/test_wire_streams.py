@@ -202,12 +202,12 @@ def decoded(name: str, slices: list[bytes]) -> SseDecoder:
 
 
 def reading(decoder: SseDecoder) -> Reading:
-    answer = decoder.first_answer_ns
+    answer = decoder.outputs.first_answer_ns
     return Reading(
-        chars=decoder.event_chars.tolist(),
+        chars=decoder.outputs.event_chars.tolist(),
         events=decoder.events,
-        reasoning=decoder.reasoning_events,
-        answer=None if answer is None else decoder.event_ns.tolist().index(answer),
+        reasoning=decoder.outputs.reasoning,
+        answer=None if answer is None else decoder.outputs.event_ns.tolist().index(answer),
         finish=decoder.finish_reason,
         usage=decoder.usage,
         first_tokens=decoder.first_event_tokens,
@@ -234,7 +234,7 @@ def test_a_recording_that_came_in_one_read(name: str) -> None:
     expected = row._replace(answer=None if row.answer is None else 0)
     decoder = decoded(name, whole(STREAMS[name]))
     assert reading(decoder) == expected
-    assert set(decoder.event_ns.tolist()) <= {len(STREAMS[name])}
+    assert set(decoder.outputs.event_ns.tolist()) <= {len(STREAMS[name])}
 
 
 @pytest.mark.parametrize("name", TABLE)
