@@ -116,7 +116,7 @@ class Reader:
                     plain.look(number)
                 else:
                     plain.received(number, read_now)
-            if len(ready) == AT_ONCE and self.next_send() <= stamp:
+            if self.next_send() <= stamp:
                 break
         self.latest_ns = stamp or self.latest_ns
 
