@@ -63,6 +63,8 @@ def print_conditions() -> None:
     print(f"pinned    server to core {cores.server}, client to core {cores.client}")
     if cores.shared:
         print("          ONE CORE FOR BOTH: these figures say little about either side")
+    if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
+        print("priority  real time: nothing else of the machine takes a core while server or client needs it")
     print(f"versions  Python {platform.python_version()}, {_versions()}, {compiler.stdout.splitlines()[0]}")
     print(f"load      {os.getloadavg()[0]:.2f} over the last minute, before the start\n")
 
