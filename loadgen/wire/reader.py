@@ -18,6 +18,7 @@ from loadgen.wire.readable import Plain
 now_ns: Final = time.perf_counter_ns
 AT_ONCE: Final = 16
 TURNS: Final = 16  # then the timers have theirs
+_LOOKS: Final = 4  # at the sockets, after which a planned request is looked for: each time costs 1 % of all
 _READ: Final = 16 << 10
 # most events are smaller; Python has such memory at hand, asks the system for none and leaves no holes in it
 _QUICK_READ: Final = 479
@@ -30,8 +31,7 @@ _CR: Final = b"\r"[0]
 class Reader:
     """Reads the plain connections of a run.
 
-    latest_ns: instant of the latest read, of TLS too. next_send: returns that of the next planned request,
-    for which a burst of reads is interrupted.
+    latest_ns: instant of the latest read, of TLS too. next_send: returns that of the next planned request.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Reader:
                     plain.look(number)
                 else:
                     plain.received(number, read_now)
-            if self.next_send() <= stamp:
+            if (len(ready) == AT_ONCE or not turns % _LOOKS) and self.next_send() <= stamp:
                 break
         self.latest_ns = stamp or self.latest_ns
 
