@@ -348,6 +348,7 @@ def _vitals(health: Health) -> Vitals:
         gc_collections=health.gc_collections,
         connections_max=health.connections_max,
         rss_max=health.rss_max,
+        core_waited_share=health.core_waited_share,
     )
 
 

@@ -5,6 +5,7 @@ import gc
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -25,11 +26,23 @@ def rss_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def waited_ns() -> int | None:
+    """How long this thread has been ready to run while its core had something else to do; Linux: schedstat.
+
+    None where the system does not tell.
+    """
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 class Health:
     """Samples how late the loop gets to what is due, and keeps the garbage collector out of the window.
 
     Loop lag is how long after an instant the loop got to it, sampled at fixed instants every 10 ms: a stall
     of 100 ms is seen by all the instants in it, as arrivals would be.
+    core_waited_share: see `waited_ns`, over wall time; None before the end and where it is not told.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -46,6 +59,8 @@ class Health:
         self._second_ns = self._second_cpu_ns = 0
         self._rss_base = 0
         self._final_share: float | None = None
+        self._started_waited_ns: int | None = None
+        self.core_waited_share: float | None = None
 
     def start(self) -> None:
         """Begin: what is alive now is frozen, the collector is off until `stop`."""
@@ -54,6 +69,7 @@ class Health:
         gc.disable()
         self._started_ns = self._second_ns = time.perf_counter_ns()
         self._started_cpu_ns = self._second_cpu_ns = time.process_time_ns()
+        self._started_waited_ns = waited_ns()
 
     def sample_from(self, start_ns: int) -> None:
         """Sample the loop lag from this instant on."""
@@ -70,6 +86,9 @@ class Health:
     def stop(self) -> None:
         """End: the collector is on again."""
         self._final_share = self.cpu_share
+        waited, wall = waited_ns(), time.perf_counter_ns() - self._started_ns
+        if waited is not None and self._started_waited_ns is not None and wall > 0:
+            self.core_waited_share = (waited - self._started_waited_ns) / wall
         self.cpu_share_max = max(self.cpu_share_max, self._final_share)  # of a run without a whole second
         self._timer.close()
         gc.enable()

@@ -159,6 +159,7 @@ def instrument(report: Report) -> Grid:
         ("requests sent late", _lag(fared.send_lag_ms)),
         ("CPU", _share(fared.cpu_share)),
         ("CPU, worst second", _share(fared.cpu_share_max)),
+        ("waited for its core", _part(fared.core_waited_share)),
         ("garbage collections", str(fared.gc_collections)),
         ("longest pause", _in(fared.gc_pause_ms_max, "ms")),
         ("connections at once", NOTHING if fared.connections_max is None else str(fared.connections_max)),
@@ -174,6 +175,10 @@ def _lag(dist: Dist) -> str:
 
 def _share(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.0%} of a core"
+
+
+def _part(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.1%} of the time"
 
 
 def _in(value: float | None, unit: str) -> str:

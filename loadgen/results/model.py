@@ -292,6 +292,7 @@ class Instrument(msgspec.Struct, frozen=True):
 
     loop_lag_ms: how late the event loop got to what was due, sampled 100 times a second.
     cpu_share: CPU time of the generator over wall time, of one core; cpu_share_max: worst second.
+    core_waited_share: of the time, how much it was ready to run while its core had something else to do.
     arrivals: requests planned for the window and begun; of an open loop those of `Arrivals.summary`.
     """
 
@@ -304,6 +305,7 @@ class Instrument(msgspec.Struct, frozen=True):
     connections_max: int | None
     rss_mb_max: float | None
     arrivals: dict[str, Any]
+    core_waited_share: float | None = None
 
 
 class Run(msgspec.Struct, frozen=True):

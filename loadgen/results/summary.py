@@ -75,6 +75,7 @@ class Vitals(msgspec.Struct, frozen=True):
     gc_collections: int = 0
     connections_max: int | None = None
     rss_max: int | None = None
+    core_waited_share: float | None = None
 
 
 class RunState(msgspec.Struct, frozen=True):
@@ -288,6 +289,7 @@ def _instrument(state: RunState, recorder: Recorder) -> Instrument:
         connections_max=vitals.connections_max,
         rss_mb_max=None if vitals.rss_max is None else round(vitals.rss_max / 1e6, 1),
         arrivals={"planned": state.planned, "begun": begun} | state.arrivals,
+        core_waited_share=_round(vitals.core_waited_share),
     )
 
 

@@ -21,6 +21,7 @@ SEND_LAG_SUSPECT_MS: Final = 10.0
 FEW: Final = 36  # 0.9^36 < 2.5 %: the largest of fewer values may well be below p90
 
 QUIET_CPU: Final = 0.5
+WAITED: Final = 0.005  # half of what a p99 sees
 FAILED_SUSPECT: Final = 0.05
 OFF_PLAN: Final = 0.01  # the share of arrivals that may be delivered more than 1 ms after their planned time
 RATE_OFF: Final = 0.005
@@ -52,7 +53,10 @@ def _lag_is_gross(report: Report) -> bool:
 
 def _remedy(report: Report) -> str:
     """Say what to do about lateness: a generator that was hardly busy was kept from its core by others."""
-    share = report.instrument.cpu_share
+    share, waited = report.instrument.cpu_share, report.instrument.core_waited_share
+    if waited is not None and waited > WAITED and (share is None or share < CPU_SUSPECT):
+        had = f"something else had its core {waited:.1%} of the time"
+        return f"{had}: use a quieter machine, or real-time priority (chrt --rr 1 loadgen ...)"
     if share is not None and share < QUIET_CPU:
         return f"it used {share:.0%} of a core, so something else kept it from running: use a quieter machine"
     return "lower the load"

@@ -106,3 +106,15 @@ def test_the_largest_resident_memory() -> None:
     block = bytearray(b"x") * (before + (64 << 20))  # more than there ever was
     assert rss_bytes() - before > 32 << 20
     del block
+
+
+async def test_what_else_had_its_core() -> None:
+    health = Health(asyncio.get_running_loop())
+    health.start()
+    health.sample_from(time.perf_counter_ns())
+    before = health.core_waited_share
+    health.stop()
+    share = health.core_waited_share
+    assert before is None
+    assert (share is None) is (health_room.waited_ns() is None)
+    assert share is None or 0 <= share <= 1

@@ -144,6 +144,7 @@ def test_unknown_instrument_is_dashes_not_zeros(invent: Any) -> None:
         "event loop late",
         "CPU",
         "CPU, worst second",
+        "waited for its core",
         "longest pause",
         "connections at once",
         "memory",

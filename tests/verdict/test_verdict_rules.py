@@ -378,3 +378,19 @@ def test_the_rest_of_the_report_stays() -> None:
 def test_every_reason_is_one_line(make: Callable[[Report], Any]) -> None:
     for _, bad, _, _ in FIRES.values():
         assert all("\n" not in reason for reason in make(bad))
+
+
+@pytest.mark.parametrize(
+    ("waited", "cpu", "remedy"),
+    [
+        (0.015, 0.7, "something else had its core 1.5% of the time: use a quieter machine, or real-time"),
+        (0.004, 0.7, "lower the load"),
+        (0.015, 0.9, "lower the load"),
+        (None, 0.7, "lower the load"),
+    ],
+)
+def test_why_the_generator_was_late(waited: float | None, cpu: float, remedy: str) -> None:
+    late = report(lag_ms=3.21)
+    fared = msgspec.structs.replace(late.instrument, core_waited_share=waited, cpu_share=cpu)
+    reasons = judge(msgspec.structs.replace(late, instrument=fared)).verdict.reasons
+    assert any(reason.partition("TTFT: ")[2].startswith(remedy) for reason in reasons)
