@@ -15,7 +15,6 @@ from loadgen.wire.timeline import Timeline
 
 ROWS: Final = 600
 _COLUMNS: Final = ("sent", "ok", "failed")
-_ZERO: Final = np.zeros(1, np.int64)
 _TTFT_BINS: Final = 1_200
 _TTFT_STEP: Final = 0.02  # a bin is 2 % wide, from 1 µs up
 
