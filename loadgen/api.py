@@ -8,7 +8,6 @@ import contextlib
 import os
 import platform
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -381,6 +380,6 @@ def _host() -> dict[str, Any]:
         "machine": platform.machine(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
-        "loop": "uvloop" if "uvloop" in sys.modules else "asyncio",
+        "loop": "asyncio" if _loop_factory() is None else "uvloop",
         "loadgen": __version__,
     }
