@@ -9,7 +9,7 @@ import msgspec
 from loadgen.answers.compare import Pair, compare_all
 from loadgen.answers.decision import Decision, decide
 from loadgen.answers.gate import GateResult, judge_gates, parse_gate
-from loadgen.answers.pairing import pairs_of
+from loadgen.answers.pairing import LAST_GOOD, last_good, pairs_of
 from loadgen.answers.sides import sides_of_run
 from loadgen.answers.within import open_run
 from loadgen.errors import ScenarioError
@@ -65,7 +65,8 @@ class Compared(msgspec.Struct, frozen=True):
 def compare(runs: Sequence[str], *, baseline: str | None = None, fail_if: Sequence[str] = ()) -> Compared:
     """Compare saved runs; see `answers.pairing`. runs: paths, those of one side joined by commas.
 
-    Runs of several scenarios, each of several targets, give the decision table instead of pairs.
+    baseline: a target or run, or "last-good": the latest good run before these of the same plan. Runs of
+    several scenarios, each of several targets, give the decision table instead of pairs.
 
     Raises:
         OutputError: a run can't be read. ScenarioError: there is nothing to compare, or a gate is wrong.
@@ -81,6 +82,10 @@ def compare(runs: Sequence[str], *, baseline: str | None = None, fail_if: Sequen
             what = "needs runs of one scenario: those given are of several"
             raise ScenarioError("--fail-if" if gates else "--baseline", what, "compare them one by one")
         return Compared(decisions=tuple(decide([sides_of_run(run) for run in opened])), reports=reports)
+    if baseline == LAST_GOOD:
+        before = last_good(opened)
+        if isinstance(before, str):
+            return Compared(reports=reports, notes=(before,))
+        groups, baseline = [[before], *groups], None
     pairs = tuple(compare_all(pairs_of(groups, baseline)))
-    notes = () if pairs else ("no good run before this one: nothing to compare with yet",)
-    return Compared(pairs, gates=tuple(judge_gates(gates, pairs)), reports=reports, notes=notes)
+    return Compared(pairs, gates=tuple(judge_gates(gates, pairs)), reports=reports)

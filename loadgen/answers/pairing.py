@@ -1,16 +1,18 @@
 """Which sides are set against which: targets of one run, or runs against a base."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from loadgen.answers.sides import Side, sides_of_runs
 from loadgen.errors import ScenarioError, nearest
+from loadgen.results.model import Report
 from loadgen.results.read import SavedRun, list_runs, open_run
 
 LAST_GOOD: Final = "last-good"
-_GOOD: Final = ("valid", "suspect")  # on a busy build server hardly a run is valid; a suspect one is flagged
+_FIRST: Final = "no good run before this one: nothing to compare with yet"
 _REMEDY: Final = "give one run of several targets, or several runs"
 
 
@@ -19,17 +21,11 @@ def pairs_of(groups: Sequence[Sequence[SavedRun]], baseline: str | None = None) 
 
     groups: runs; those of one group are repetitions of the same. One group: its targets against the first of
     them, or the one named `baseline`. Several: each target of the later groups against that of the first, or
-    of the group whose run `baseline` names; "last-good": against the latest run before, of the same scenario,
-    that was not invalid and met its objectives, and nothing where there is none, as of the first run of all.
+    of the group whose run `baseline` names.
 
     Raises:
-        OutputError: samples, or the last good run, can't be read. ScenarioError: there is nothing to compare.
+        OutputError: samples can't be read. ScenarioError: there is nothing to compare.
     """
-    if baseline == LAST_GOOD:
-        before = _last_good(groups[0][0])
-        if before is None:
-            return []
-        groups, baseline = [[before], *groups], None
     folders = [run.folder for group in groups for run in group]
     if twice := [folder for i, folder in enumerate(folders) if folder in folders[:i]]:
         raise ScenarioError(str(twice[0]), "is compared with itself", _REMEDY)
@@ -95,13 +91,39 @@ def _run_of(side: Side) -> str:
     return label or run.started_at.partition("+")[0].replace("T", " ")
 
 
-def _last_good(run: SavedRun) -> SavedRun | None:
-    """Return the latest run before this one that was not invalid and met its objectives; None: none."""
-    out = run.folder.parent.parent
-    for summary in list_runs(out):
-        earlier = summary.scenario == run.report.run.scenario and summary.id < run.report.run.id
-        if earlier and summary.verdict in _GOOD and not summary.interrupted:
-            before = open_run(Path(summary.path))
-            if all(objective.met for target in before.report.targets for objective in target.slo):
-                return before
-    return None
+def last_good(runs: Sequence[SavedRun]) -> SavedRun | str:
+    """Return the latest good run before these of the same scenario and plan, or in words why there is none.
+
+    Good: valid, carried out to its end, all objectives met.
+
+    Raises:
+        OutputError: a run that may be it can't be read.
+    """
+    first = min(runs, key=lambda run: run.report.run.id)
+    passed: Counter[str] = Counter()
+    for summary in list_runs(first.folder.parent.parent):
+        if summary.scenario != first.report.run.scenario or summary.id >= first.report.run.id:
+            continue
+        before = open_run(Path(summary.path)) if summary.verdict == "valid" else None
+        unfit = summary.verdict if before is None else _unfit(before.report, first.report)
+        if before is not None and not unfit:
+            return before
+        passed[unfit] += 1
+    if not passed:
+        return _FIRST
+    why = ", ".join(f"{n:,} {what}" for what, n in passed.items())
+    none = f"no good run of this plan before this one (passed over: {why}): nothing to compare with"
+    return f"{none}; give both runs to compare with one of those"
+
+
+def _unfit(before: Report, after: Report) -> str:
+    """Say what keeps a valid run from being the baseline; "": nothing."""
+    run = before.run
+    if not run.complete or run.interrupted or run.stopped_by in ("errors", "budget"):
+        return "stopped before its end"
+    if run.digest != after.run.digest:
+        return "of another plan"
+    if run.simulated != after.run.simulated:
+        return "simulated" if run.simulated else "not simulated"
+    missed = any(not objective.met for target in before.targets for objective in target.slo)
+    return "with an objective missed" if missed else ""

@@ -1,4 +1,5 @@
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from loadgen.measure.sample import Sample
 from loadgen.report.files import report_again
 from loadgen.results.columns import COLUMNS, read_columns
 from loadgen.results.folder import write_report
-from loadgen.results.model import Comparison, Report
+from loadgen.results.model import Comparison, Verdict
 from loadgen.results.read import open_run
 from tests.results.saved import MS, STARTED, TARGETS, failed, sample, write_run
 
@@ -151,12 +152,30 @@ def test_three_runs_a_side_have_the_drift_between_runs_in_their_interval(tmp_pat
     assert next(r for r in single.rows if r.metric == "ttft_ms").verdict == "worse"
 
 
-def test_the_last_good_run_is_the_latest_before_that_was_not_invalid(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param({"verdict": Verdict("invalid", ("busy",))}, "1 invalid", id="invalid"),
+        pytest.param({"verdict": Verdict("suspect", ("late",))}, "1 suspect", id="suspect"),
+        pytest.param({"interrupted": True}, "1 stopped before its end", id="interrupted"),
+        pytest.param({"complete": False}, "1 stopped before its end", id="killed"),
+        pytest.param({"stopped_by": "budget"}, "1 stopped before its end", id="out of budget"),
+        pytest.param({"digest": "cd"}, "1 of another plan", id="other plan"),
+        pytest.param({"simulated": True}, "1 simulated", id="simulated"),
+    ],
+)
+def test_the_last_good_run_is_the_latest_valid_and_whole_one_of_the_same_plan(
+    tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
     good, bad, newest = (saved(tmp_path, i, seed=i) for i in range(3))
-    report: Report = open_run(bad).report
-    changed(bad, verdict=msgspec.structs.replace(report.verdict, state="invalid", reasons=("busy",)))
+    changed(bad, **change)
     found = compare([str(newest)], baseline="last-good")
     assert {part.report.run.id for pair in found.pairs for part in pair.base.parts} == {good.name}
+    shutil.rmtree(good)
+    none = compare([str(newest)], baseline="last-good")
+    assert not none.pairs
+    assert len(none.notes) == 1
+    assert f"no good run of this plan before this one (passed over: {told})" in none.notes[0]
 
 
 def test_a_first_run_has_nothing_to_be_compared_with(equal: Path, tmp_path: Path) -> None:
