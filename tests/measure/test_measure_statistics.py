@@ -70,7 +70,14 @@ def test_a_tail_that_comes_in_clusters_counts_as_few_samples() -> None:
 
 @pytest.mark.parametrize(
     ("n", "p", "bounded"),
-    [(80, 0.99, False), (999, 0.99, False), (1_400, 0.99, True), (15, 0.5, False), (60, 0.5, True)],
+    [
+        (80, 0.99, False),
+        (999, 0.99, False),
+        (1_400, 0.99, True),
+        (100, 0.9, True),
+        (15, 0.5, False),
+        (60, 0.5, True),
+    ],
 )
 def test_ten_samples_beyond_it_bound_a_percentile(n: int, p: float, bounded: bool) -> None:
     values = np.random.default_rng(1).lognormal(size=n)
