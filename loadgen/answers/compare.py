@@ -1,5 +1,6 @@
 """Is one faster than the other, by how much, how sure? Every figure of two sides with a verdict."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +9,7 @@ import msgspec
 
 from loadgen.answers.sides import RUNS_A_SIDE, Side
 from loadgen.measure.metrics import ALL_METRICS
-from loadgen.measure.statistics import LEVEL, Contrast, Estimate, contrast, detectable, holm
+from loadgen.measure.statistics import LEAST_BEYOND, LEVEL, Contrast, Estimate, contrast, detectable, holm
 from loadgen.results.model import Comparison
 
 BETTER: Final = "better"
@@ -34,6 +35,7 @@ _TOKENS: Final = ("tpot", "output_tokens_per_s")  # mean nothing between tokeniz
 _KEYS: Final = {metric.name: metric.key for metric in ALL_METRICS}
 LENGTHS_DIFFER: Final = 0.05
 FAILED_SHARE: Final = 0.01
+_TELLING: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def _told(row: _Row, base: Side, other: Side, p_value: float | None, family: int
         verdict=NOT_BOUNDED,
     )
     if found is None:
-        return told
+        return _counted(told, row, base, other)
     able = detectable(found, family)
     return msgspec.structs.replace(
         told,
@@ -167,6 +169,38 @@ def _told(row: _Row, base: Side, other: Side, p_value: float | None, family: int
         p_value=p_value,
         could_have_shown=None if able is None else float(f"{able:.3g}"),
     )
+
+
+def _counted(told: Comparison, row: _Row, base: Side, other: Side) -> Comparison:
+    """Add what a percentile that is not bounded rests on; where runs are what is drawn no requests count."""
+    if row.percent is None or base.repeated or other.repeated:
+        return told
+    a, b = (side.independent(row.metric, row.percent) for side in (base, other))
+    return msgspec.structs.replace(told, requests=(a[0], b[0]), independent=(a[1], b[1]))
+
+
+def lacking(row: Comparison) -> str:
+    """Say what keeps a figure from being bounded: what it takes, what there is, what to do."""
+    if row.percentile is None:
+        return "too few requests"
+    p = float(row.percentile[1:])
+    takes = 100 * LEAST_BEYOND / min(p, 100 - p)
+    words = f"{row.percentile} takes {takes:,.0f} independent requests a side"
+    if row.requests is None or row.independent is None:
+        return words
+    sides = zip((row.base_target, row.other_target), row.requests, row.independent, strict=True)
+    # of a handful too few by themselves how they are correlated is a guess
+    counted = [(name, n, size if n >= min(takes, _TELLING) else n) for name, n, size in sides]
+    short = [(name, n, size) for name, n, size in counted if size < takes]
+    told = " and ".join(
+        f"{name} has {n:,} that count as {size:,}" if size < n else f"{name} has {n:,}"
+        for name, n, size in short
+    )
+    fewest = min((size for _, _, size in short if size), default=0)
+    times = f"{math.ceil(takes / fewest):,} times" if fewest else ""
+    if any(size < n / 2 for _, n, size in short):
+        return f"{words}; {told}, as they share what slows them: run {times} as long, or at a lower load"
+    return f"{words}; {told}" + (f": send {times} as many" if times else "")
 
 
 def _verdict(row: _Row, p_value: float | None) -> str:

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from loadgen.answers.compare import METRICS, NO_VERDICT, NOT_BOUNDED, Pair, key_of
+from loadgen.answers.compare import METRICS, NO_VERDICT, NOT_BOUNDED, Pair, compare_one, key_of, lacking
 from loadgen.errors import ScenarioError, nearest
+from loadgen.measure.statistics import LEAST_BEYOND
 from loadgen.results.model import Comparison
 
 _NUMBER: Final = r"(\d+(?:\.\d+)?)"
 _GATE: Final = re.compile(rf"\s*([a-z0-9_]+)(?:\.p{_NUMBER})?\s+worse\s+by\s+{_NUMBER}\s*%\s*")
 _FORM: Final = 'write it like "ttft.p99 worse by 5%" or "error_rate worse by 1%" (of all requests)'
 _ABSOLUTE: Final = ("error_rate",)
+_OTHER_MODELS: Final = "can't be told between different models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,38 +89,49 @@ def _judge(gate: Gate, pair: Pair) -> GateResult:
     row = next(
         (r for r in pair.rows if (r.metric, r.percentile) == (key_of(gate.metric), gate.percentile)), None
     )
-    failed, told, words = (False, False, "not measured") if row is None else _against(gate, pair, row)
+    if row is None:  # a table leaves out what the others say too
+        percent = None if gate.percentile is None else float(gate.percentile[1:])
+        [alone] = compare_one([(pair.base, pair.other, gate.metric, percent)])
+        row = next(iter(alone.rows), None)
+    failed, told, words = (False, False, _missing(gate, pair)) if row is None else _against(gate, row)
     return GateResult(gate, pair.base.name, pair.other.name, failed, told, words)
 
 
-def _too_few(percentile: str | None, pair: Pair, row: Comparison) -> str:
-    """Say how many independent requests it takes (ten beyond the percentile), and how many there are."""
-    if percentile is None:
-        return "can't be told: too few requests"
-    p = float(percentile[1:])
-    words = f"can't be told: {percentile} takes {1000 / min(p, 100 - p):,.0f} independent requests a side"
-    sizes = [
-        part.target.metrics[row.metric].effective for side in (pair.base, pair.other) for part in side.parts
-    ]
-    # where too few lie beyond it, only of the median is known how many they count as
-    counts = [size.get(percentile, size.get("p50")) for size in sizes]
-    if len(counts) != 2 or None in counts:
-        return words
-    return f"{words}, these count as " + " and ".join(f"{n:,}" for n in counts)
+def _missing(gate: Gate, pair: Pair) -> str:
+    """Say why the two are not compared by this at all."""
+    if gate.metric != "usd_per_request":
+        return _OTHER_MODELS
+    if unpriced := [side.name for side in (pair.base, pair.other) if not side.priced()]:
+        whom = " and ".join(unpriced)
+        return f"can't be told: it is not known what each request of {whom} costs (no price, or no usage)"
+    return f"can't be told: {2 * LEAST_BEYOND} requests a side have to have a cost"
 
 
-def _against(gate: Gate, pair: Pair, row: Comparison) -> tuple[bool, bool, str]:
+def _against(gate: Gate, row: Comparison) -> tuple[bool, bool, str]:
     """Return whether it failed, whether that can be told, and the words for it."""
     if row.verdict == NOT_BOUNDED:
-        return False, False, _too_few(gate.percentile, pair, row)
+        return False, False, f"can't be told: {lacking(row)}"
     if row.verdict == NO_VERDICT:
-        return False, False, "can't be told between different models"
-    if gate.metric in _ABSOLUTE or row.ratio_ci95 is None or row.ratio is None:
-        if row.ci95 is None or row.difference is None:
-            return False, False, "can't be told"
+        return False, False, _OTHER_MODELS
+    if row.ci95 is None or row.difference is None:
+        return False, False, "can't be told"
+    if gate.metric in _ABSOLUTE:
         by, least = 100 * row.difference, 100 * row.ci95[0]
         words = f"changed by {by:+.2f} points, by {least:+.2f} or more at 95 %"
         return row.ci95[0] > gate.by, True, words
+    if row.ratio_ci95 is None or row.ratio is None:
+        return _from_or_to_nothing(row.base or 0.0, row.other or 0.0, row.ci95[0])
     low, high = row.ratio_ci95
     worse, least = (1 - row.ratio, 1 - high) if _is_speed(gate.metric) else (row.ratio - 1, low - 1)
     return least > gate.by, True, f"worse by {worse:.1%}, by {least:.1%} or more at 95 %"
+
+
+def _from_or_to_nothing(base: float, other: float, least: float) -> tuple[bool, bool, str]:
+    """Judge a cost where one side's is 0, of which there is no share; least: of the difference, at 95 %."""
+    if not base and not other:
+        return False, True, "no change: both cost nothing"
+    if not other:
+        return False, True, f"better: it costs nothing, the base {base:.4g}"
+    if base or least <= 0:
+        return False, False, f"can't be told: {base:.4g} and {other:.4g} have no ratio"
+    return True, True, f"worse by any share: the base costs nothing, this {other:.4g}"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadgen.errors import ScenarioError
-from loadgen.measure.statistics import Estimate, mean, of_runs, quantiles, share
+from loadgen.measure.statistics import Estimate, effective_sizes, mean, of_runs, quantiles, share
 from loadgen.results.columns import Columns, read_columns
 from loadgen.results.model import Report, TargetReport
 from loadgen.results.read import SavedRun
@@ -72,6 +72,11 @@ class Side:
         # what one run can't bound, several may: the run is what is drawn
         return [of_runs([_plain(one, p) for one in values]) for p in ps]
 
+    def independent(self, metric: str, percent: float) -> tuple[int, int]:
+        """Count the successful requests that have a metric, and as how many they count at a percentile."""
+        values = np.concatenate([part.values(metric) for part in self.parts])
+        return len(values), int(effective_sizes(values, (percent / 100,))[0])
+
     def failed(self) -> Estimate | None:
         """Estimate the share of requests that failed; what the run cut off is no failure."""
         requests = [part.target.requests for part in self.parts]
@@ -81,11 +86,16 @@ class Side:
             return pooled  # of runs without a failure the spread says nothing
         return of_runs([failed / n for failed, n in counts])
 
-    def usd_per_request(self) -> Estimate | None:
-        """Estimate what a successful request costs; None where the price is not known."""
+    def priced(self) -> bool:
+        """Whether each successful request has a cost."""
         costs = [part.columns.cost_usd[part.ok()] for part in self.parts]
-        if any(not len(one) or np.isnan(one).any() for one in costs):
+        return all(len(one) and not np.isnan(one).any() for one in costs)
+
+    def usd_per_request(self) -> Estimate | None:
+        """Estimate what a successful request costs; None where the price is not known, or of too few."""
+        if not self.priced():
             return None
+        costs = [part.columns.cost_usd[part.ok()] for part in self.parts]
         return of_runs([float(one.mean()) for one in costs]) if self.repeated else mean(np.concatenate(costs))
 
 

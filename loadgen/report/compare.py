@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from loadgen.answers.compare import BETTER, NOT_SHOWN, WORSE
+from loadgen.answers.compare import BETTER, NOT_SHOWN, WORSE, lacking
 from loadgen.answers.decision import ASPECTS, Decision, Winner
 from loadgen.answers.gate import GateResult
 from loadgen.report.figures import NOTHING, clean, describe_load, headline, name_of, number, usd
@@ -70,7 +70,7 @@ def sentence(rows: Sequence[Comparison]) -> str:
         word = "faster" if first.verdict == BETTER else "slower"
         said = [f"{other} is {word} than {base}: {figures}{_and(_change(first))}"]
     else:
-        said = [f"{other} against {base}: {figures}; too few requests to tell them apart"]
+        said = [f"{other} against {base}: {figures}, without a verdict, as {clean(lacking(first))}"]
     for key in ((first.metric, "p99"), *_MORE):
         row = of.get(key)
         if row is not None and row is not first and row.verdict in (BETTER, WORSE):
@@ -112,7 +112,11 @@ def _winner(winner: Winner) -> str:
     if winner.name is None:
         return NOTHING
     if winner.row is None:
-        return f"{winner.name} (alone)" if winner.next_best is None else "too few requests to tell"
+        return (
+            f"{winner.name} (alone)"
+            if winner.next_best is None
+            else "can't be told: too few independent requests"
+        )
     row = winner.row
     figures = f"{_figure(row.other, row)} against {_figure(row.base, row)}"
     if winner.shown:
@@ -143,6 +147,7 @@ def _change(row: Comparison) -> str:
         change = f"{percent} %"
     else:
         change, low, high = (f"{value:+.4g}" for value in (row.difference, *row.ci95))
+        change += " USD" if row.metric == "usd_per_request" else ""
     return f"{change} [{low}, {high}]"
 
 

@@ -262,7 +262,8 @@ class Comparison(msgspec.Struct, frozen=True):
     or a mean. verdict: "better" and "worse" are the other's and hold after the correction (p_value) for all
     that is told at once; "no difference shown"; "not bounded": too few samples; "no verdict": the two can't
     be compared by it. could_have_shown: the smallest change (0.1: 10 %) that would have been shown in four of
-    five such comparisons.
+    five such comparisons. requests, independent: of base and other, where a percentile is not bounded: how
+    many successful requests have the metric, and as how many independent ones they count.
     """
 
     metric: str
@@ -278,6 +279,8 @@ class Comparison(msgspec.Struct, frozen=True):
     ratio_ci95: Interval | None = None
     p_value: float | None = None
     could_have_shown: float | None = None
+    requests: tuple[int, int] | None = None
+    independent: tuple[int, int] | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):
