@@ -7,7 +7,7 @@ from loadgen.answers.compare import BETTER, NOT_SHOWN, WORSE, lacking
 from loadgen.answers.decision import ASPECTS, Decision, Winner
 from loadgen.answers.gate import GateResult
 from loadgen.report.figures import NOTHING, clean, describe_load, headline, name_of, number, usd
-from loadgen.report.grids import Grid
+from loadgen.report.grids import Grid, filled
 from loadgen.results.model import Comparison, Dist, Report
 from loadgen.units import format_number
 
@@ -105,7 +105,7 @@ def decisions(told: Sequence[Decision]) -> Grid:
     """Return who wins on what, scenario by scenario, with the figures as the reason."""
     heads = ("scenario", "latency (TTFT p50, ms)", "speed (characters/s p50)", "cost (USD/request)")
     rows = [(clean(d.scenario), *(clean(_winner(d.winners[aspect])) for aspect in ASPECTS)) for d in told]
-    return Grid("Decisions", heads, tuple(rows))
+    return filled(Grid("Decisions", heads, tuple(rows)))
 
 
 def _winner(winner: Winner) -> str:

@@ -69,7 +69,6 @@ _COSTS: Final[dict[str, Callable[[Cost], float | None]]] = {
     "USD per 1,000 good": lambda c: c.usd_per_thousand_good_requests,
     "USD per 1M output": lambda c: c.usd_per_million_output_tokens,
     "USD per image": lambda c: c.usd_per_image,
-    "USD a month": lambda c: c.usd_per_month,
 }
 _LEGEND: Final = (
     "In brackets: 95 % intervals. TTFT: time to first token; from plan: since its planned start. "
@@ -155,20 +154,31 @@ def counts(targets: Sequence[TargetReport], *, open_loop: bool) -> list[Line]:
         rates["achieved requests/s"] = "requests_per_s"
     if any(t.slo for t in targets):
         rates["good requests/s"] = "good_requests_per_s"
-    rates["output tokens/s"] = "output_tokens_per_s"
+    if any(t.rates.output_tokens_per_s for t in targets):
+        rates["output tokens/s"] = "output_tokens_per_s"
     for label, field in rates.items():
         found.append(Line(label, tuple(Cell(number(getattr(t.rates, field))) for t in targets)))
-    return found + _costs(targets)
+    return found + _costs(targets, open_loop=open_loop)
 
 
 def _counted(label: str, numbers: Sequence[int], *, indent: bool = False, bad: bool = False) -> Line:
     return Line(label, tuple(Cell(f"{n:,}", bad=bad and n > 0) for n in numbers), indent=indent)
 
 
-def _costs(targets: Sequence[TargetReport]) -> list[Line]:
+def month_usd(cost: Cost, *, open_loop: bool) -> float | None:
+    """Return what a month costs where it is one of something: of a schedule's rate, or of a machine.
+
+    As fast as it goes, which is what a closed loop measures, is nobody's traffic.
+    """
+    by_the_hour = cost.price is not None and cost.price.gpu_hour is not None
+    return cost.usd_per_month if open_loop or by_the_hour else None
+
+
+def _costs(targets: Sequence[TargetReport], *, open_loop: bool) -> list[Line]:
     """What the run cost, and what that comes to; what no target has is left out."""
     found: list[Line] = []
-    for label, read in _COSTS.items():
+    months = {"USD a month": lambda c: month_usd(c, open_loop=open_loop)}
+    for label, read in (_COSTS | months).items():
         cells = tuple(cost(t, read) for t in targets)
         if any(cell.value != NOTHING for cell in cells):
             found.append(Line(label, cells, indent=bool(found)))
@@ -179,9 +189,10 @@ def distributions(targets: Sequence[TargetReport], more: Iterable[str] = ()) -> 
     """One list of lines a metric: every percentile shown of it, for each target. more: fields of `Dist`."""
     blocks = []
     dropped = any(t.requests.dropped for t in targets)
+    answered = any(t.metrics.get("e2e_ms", _NONE).count for t in targets)
     for shown in _DISTRIBUTIONS:
         dists = [t.metrics.get(shown.key, _NONE) for t in targets]
-        if not any(d.count for d in dists) and shown.key != "ttft_ms":
+        if not any(d.count for d in dists) and (shown.key != "ttft_ms" or answered):
             continue
         mark = shown.key != CHUNK_GAP.key
         cells = {p: tuple(_percentile(d, p, mark=mark) for d in dists) for p in (*shown.percentiles, *more)}

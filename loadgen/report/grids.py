@@ -25,6 +25,19 @@ class Grid(NamedTuple):
     verdicts: tuple[str, ...] = ()
 
 
+def filled(grid: Grid) -> Grid:
+    """Leave out the columns in which no row has anything, but the first."""
+    kept = [
+        i for i in range(len(grid.heads)) if not i or any(row[i] not in ("", NOTHING) for row in grid.rows)
+    ]
+    heads, rows = _chosen(grid.heads, kept), tuple(_chosen(row, kept) for row in grid.rows)
+    return grid._replace(heads=heads, rows=rows)
+
+
+def _chosen(cells: Sequence[str], places: Sequence[int]) -> tuple[str, ...]:
+    return tuple(cells[i] for i in places)
+
+
 def sections(report: Report) -> list[Grid]:
     """Return the tables that have a section of their own, in their order; those without rows are left out."""
     return [grid for make in (objectives, levels, routes, groups) if (grid := make(report)).rows]
@@ -88,11 +101,11 @@ def levels(report: Report) -> Grid:
         del columns["cut off"]
     if not any(t.requests.dropped for t in targets):
         del columns["dropped"]
-    if not any(t.cost for t in targets):
-        del columns["cost USD"]
+    if not any(t.rates.output_tokens_per_s for t in targets):
+        del columns["tokens/s"]
     alone = len({t.target for t in targets}) == 1
     rows = [(clean(t.level if alone else t.name), *(cell(t) for cell in columns.values())) for t in targets]
-    return Grid("Levels", ("level", *columns), tuple(rows), times=True)
+    return filled(Grid("Levels", ("level", *columns), tuple(rows), times=True))
 
 
 def routes(report: Report) -> Grid:
@@ -109,7 +122,7 @@ def routes(report: Report) -> Grid:
         if target.routes is not None
         for i, route in enumerate(target.routes.routes, 1)
     ]
-    return Grid("Routes", ("route", "to", "requests", "share", "cost USD"), tuple(rows))
+    return filled(Grid("Routes", ("route", "to", "requests", "share", "cost USD"), tuple(rows)))
 
 
 def percent(share: float) -> str:
@@ -121,7 +134,7 @@ def groups(report: Report) -> Grid:
     """One row a task, and for first and later turns, where there is something to tell apart."""
     heads = ("task or turn", "requests", "failed", "TTFT p50", "p99", "TPOT p50", "e2e p50", "p99")
     rows = [_group(group, whose(report, target)) for target in report.targets for group in target.groups]
-    return Grid("Tasks and turns", heads, tuple(rows), times=True)
+    return filled(Grid("Tasks and turns", heads, tuple(rows), times=True))
 
 
 def _group(group: GroupReport, of: str) -> tuple[str, ...]:

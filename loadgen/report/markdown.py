@@ -24,7 +24,8 @@ def comparison(compared: Compared) -> str:
     """Write a comparison as Markdown: decisions, pairs, gates. More can be put below it."""
     parts = [line for note in compared.notes for line in _paragraph(_text(note))]
     if compared.decisions:
-        parts += [*_grid(decisions(compared.decisions), "llll"), DECIDED_BY, ""]
+        winners = decisions(compared.decisions)
+        parts += [*_grid(winners, "l" * len(winners.heads)), DECIDED_BY, ""]
     for pair in compared.pairs:
         parts += _paragraph(f"**{_text(sentence(pair.rows))}**")
         for flag in pair.flags:

@@ -6,11 +6,12 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.catalog.cost import Traffic, bill
+from loadgen.catalog.cost import Bill, Traffic, bill
 from loadgen.catalog.model import Model, find, models
 from loadgen.catalog.price import Price, Tier
 from loadgen.errors import ScenarioError, nearest
 from loadgen.report.figures import amount, clean, usd
+from loadgen.report.grids import Grid, filled
 from loadgen.report.layout import listing, numbers, print_json, standard_output
 from loadgen.units import parse_count
 
@@ -77,13 +78,10 @@ def print_cost(
     if as_json:
         print_json(bills)
         return
-    heads = map(numbers, ("input", "cached", "output", "sum", "a million tokens"))
-    table = listing("USD", *heads)
-    for one in bills:
-        figures = (one.input_usd, one.cached_usd, one.output_usd, one.usd, one.usd_per_million_mixed)
-        table.add_row(clean(one.model), *map(usd, figures))
-        if one.fees_usd and one.usd is not None:
-            table.add_row("  with support", "", "", "", usd(one.usd + one.fees_usd), "")
+    grid = _bills(bills)
+    table = listing(grid.heads[0], *map(numbers, grid.heads[1:]))
+    for row in grid.rows:
+        table.add_row(*row)
     sources: dict[str, list[str]] = {}
     for one in bills:
         sources.setdefault(one.source, []).append(one.model)
@@ -92,6 +90,17 @@ def print_cost(
         *(f"{one.model}: {note}" for one in bills for note in one.notes),
         *(f"prices of {', '.join(of)}: {source}" for source, of in sources.items() if source),
     )
+
+
+def _bills(bills: Sequence[Bill]) -> Grid:
+    """One row a bill; a mix without tokens has a price, but no sums."""
+    rows: list[tuple[str, ...]] = []
+    for one in bills:
+        figures = (one.input_usd, one.cached_usd, one.output_usd, one.usd, one.usd_per_million_mixed)
+        rows.append((clean(one.model), *map(usd, figures)))
+        if one.fees_usd and one.usd is not None:
+            rows.append(("  with support", "", "", "", usd(one.usd + one.fees_usd), ""))
+    return filled(Grid("Cost", ("USD", "input", "cached", "output", "sum", "a million tokens"), tuple(rows)))
 
 
 def _known(name: str) -> Model:

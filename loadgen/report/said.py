@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from loadgen.answers.slices import words
-from loadgen.report.figures import UNBOUNDED, clean, legend, name_of, number, unbounded, whose
+from loadgen.report.figures import UNBOUNDED, clean, legend, month_usd, name_of, number, unbounded, whose
 from loadgen.report.grids import percent
 from loadgen.results.model import Cost, Dist, Report, RoutesReport, TargetReport
 from loadgen.run.forecast import UNKNOWN
@@ -126,13 +126,10 @@ def of_money(report: Report) -> Iterator[str]:
         if target.cost is not None and (n := target.cost.requests_without_cost):
             of = whose(report, target)
             yield f"{of}requests without a cost, as they told no usage: {n:,} (in none of these sums)"
-    if any(cost.usd_per_month for cost in costs.values()):
-        traffic = "the rate that was offered"
-        if not report.run.open_loop:
-            traffic = "the rate that was achieved"
-            if len(report.targets) > 1:
-                traffic += ", by the slowest target: the same number of requests for all"
-        yield f"a month: 730 h at {traffic}{''.join(_beside(name, cost) for name, cost in costs.items())}"
+    open_loop = report.run.open_loop
+    if months := {name: cost for name, cost in costs.items() if month_usd(cost, open_loop=open_loop)}:
+        at = " at the rate that was offered" if open_loop else ""
+        yield f"a month: 730 h{at}{''.join(_beside(name, cost) for name, cost in months.items())}"
     if any(cost.before_usd for cost in costs.values()):
         yield "before the load: the probe, and what measures how much text a token is (the first target)"
 

@@ -17,6 +17,7 @@ from loadgen.errors import LoadgenError
 from loadgen.measure.sample import Sample
 from loadgen.report.compare import sentence
 from loadgen.report.files import report_again
+from loadgen.report.markdown import comparison
 from loadgen.results.columns import COLUMNS, read_columns
 from loadgen.results.folder import write_report
 from loadgen.results.model import Comparison, Verdict
@@ -142,8 +143,8 @@ def test_a_first_run_has_nothing_to_be_compared_with(equal: Path, tmp_path: Path
         ),
         pytest.param(
             [grows(one) for one in requests()[:800]],
-            "p50 takes 20 independent requests a side; our own, new has 400 that count as 2, as they share "
-            "what slows them: run 10 times as long, or at a lower load",
+            "p50 takes 20 independent requests a side; our own, new has 400 that share what slows "
+            "them and count as 2: run 10 times as long, or at a lower load",
             id="a queue that grows",
         ),
     ],
@@ -162,6 +163,8 @@ def test_runs_of_several_scenarios_give_a_table_of_winners(tmp_path: Path) -> No
     assert winners["editing"].name == TARGETS[0]
     assert winners["editing"].shown
     assert not winners["review"].shown
+    # of no target a price is known
+    assert "| scenario | latency (TTFT p50, ms) | speed (characters/s p50) |\n" in comparison(found)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,15 @@ def test_json_is_the_catalogue() -> None:
     assert found["gpt-5.5"]["facts"]["D"]["notes"]
 
 
+def test_a_mix_without_tokens_has_no_sums() -> None:
+    lines = models("cost", "gpt-5.5", "gpt-5.4", "--mix", "3:1").output.splitlines()
+    assert [lines[i].split() for i in (0, 2, 3)] == [
+        ["USD", "a", "million", "tokens"],
+        ["gpt-5.5", "8.00"],
+        ["gpt-5.4", "5.63"],
+    ]
+
+
 def test_a_sum_with_its_support_and_notes() -> None:
     done = models("cost", "gemini-3.5-flash", "gpt-5.4", "--input", "10M", "--month")
     lines = [line.split() for line in done.output.splitlines()]

@@ -45,7 +45,7 @@ def row(text: str, label: str) -> list[str]:
 def test_figures_beside_each_other(invent: Any, write: Any) -> None:
     image = costs(at_least=True, usd_per_image=0.005, usd_per_million_output_tokens=None, usd_per_month=None)
     targets = [invent.target("a", cost=COST), invent.target("b", cost=image), invent.target("c")]
-    text = write(invent.report(*targets))
+    text = write(invent.report(*targets, open_loop=True))
     assert "12.35" in row(text, "cost, USD")
     cells = [cell for cell in row(text, "USD per image") if cell != "|"]
     assert cells[-5:] == ["-", "0.005", "at", "least", "-"]
@@ -65,8 +65,12 @@ def test_what_nobody_has_is_not_shown(invent: Any) -> None:
         ({}, {}, "prices: gpt-5.5: the scenario"),
         ({"requests_without_cost": 1234}, {}, "requests without a cost, as they told no usage: 1,234"),
         ({}, {"open_loop": True}, "a month: 730 h at the rate that was offered"),
-        ({"support_usd_per_month": 2000.0}, {}, "gpt-5.5: support is USD 2,000.00 more"),
-        ({"price": Price(input=1.0, free_tokens=750_000)}, {}, "gpt-5.5: 750,000 tokens are free"),
+        ({"support_usd_per_month": 2000.0}, {"open_loop": True}, "gpt-5.5: support is USD 2,000.00 more"),
+        (
+            {"price": Price(input=1.0, free_tokens=750_000)},
+            {"open_loop": True},
+            "gpt-5.5: 750,000 tokens are free",
+        ),
         ({}, {"stopped_by": "budget", "max_usd": 5.0}, "stopped before it could cost more than USD 5.00"),
     ],
     ids=["source", "without cost", "open loop", "support", "free tokens", "budget"],
@@ -75,6 +79,23 @@ def test_what_a_reader_must_know(invent: Any, cost: Any, run: dict[str, Any], to
     report = invent.report(invent.target(cost=costs(**cost)), **run)
     assert told in show(report)
     assert told in to_markdown(report)
+
+
+@pytest.mark.parametrize(
+    ("price", "open_loop", "told"),
+    [
+        pytest.param(Price(output=15.0), True, "a month: 730 h at the rate that was offered", id="a rate"),
+        pytest.param(Price(gpu_hour=2.5), False, "a month: 730 h", id="a machine by the hour"),
+        pytest.param(Price(output=15.0), False, "", id="as fast as it goes"),
+    ],
+)
+def test_a_month_is_told_where_it_is_one_of_something(
+    invent: Any, price: Price, open_loop: bool, told: str
+) -> None:
+    report = invent.report(invent.target(cost=costs(price=price)), open_loop=open_loop)
+    assert [text for text in of_money(report) if text.startswith("a month")] == ([told] if told else [])
+    assert ("USD a month" in show(report)) is bool(told)
+    assert "2069.14" in to_csv(report)
 
 
 def test_simulated_targets_cost_nothing_in_truth(invent: Any) -> None:

@@ -11,7 +11,16 @@ from loadgen.report.grids import groups, levels
 from loadgen.report.markdown import to_markdown
 from loadgen.report.said import sentences
 from loadgen.report.table import print_report
-from loadgen.results.model import Above, GroupReport, Report, Sessions, Tokens, WithFailures
+from loadgen.results.model import (
+    Above,
+    Dist,
+    GroupReport,
+    Report,
+    Sessions,
+    TargetReport,
+    Tokens,
+    WithFailures,
+)
 
 
 def show(report: Report, width: int = 80) -> str:
@@ -46,6 +55,31 @@ def test_levels_stand_below_each_other(invent: Any) -> None:
     assert "8 40.0 2,400 200 800 14.0 0" in text
     assert "16 80.0 4,800 200 800 14.0 0" in text
     assert not any(line.startswith("requests ok") for line in text)
+
+
+def whole(target: TargetReport) -> TargetReport:
+    """The target as one whose answers come whole and have no tokens, as embeddings do."""
+    none = ("ttft_ms", "ttft_from_plan_ms", "tpot_ms", "output_tokens_per_s", "chunk_gap_ms")
+    return msgspec.structs.replace(
+        target,
+        metrics=target.metrics | dict.fromkeys(none, Dist(count=0)),
+        rates=msgspec.structs.replace(target.rates, output_tokens_per_s=0.0),
+    )
+
+
+def test_what_answers_do_not_have_has_no_column_and_no_line(invent: Any) -> None:
+    embeddings = group(invent, "task", "embed", 50)
+    timeless = embeddings.metrics | dict.fromkeys(("ttft_ms", "tpot_ms"), Dist(count=0))
+    tasks = (msgspec.structs.replace(embeddings, metrics=timeless),)
+    one = msgspec.structs.replace(whole(invent.target()), groups=tasks)
+    assert groups(invent.report(one)).heads == ("task or turn", "requests", "failed", "e2e p50", "p99")
+    report = at_levels(invent)
+    bare = msgspec.structs.replace(report, targets=tuple(map(whole, report.targets)))
+    assert levels(bare).heads == ("level", "done req/s", "failed")
+    for text in (show(invent.report(one)), to_markdown(invent.report(one))):
+        starts = [line.strip(" |") for line in text.splitlines()]
+        assert any(line.startswith("end to end") for line in starts)
+        assert not any(line.startswith(("TTFT ", "output tokens/s")) for line in starts)
 
 
 def test_levels_of_several_targets_are_named_and_open_loops_show_what_was_offered(invent: Any) -> None:
