@@ -192,7 +192,7 @@ def lacking(row: Comparison) -> str:
     # of a handful too few by themselves how they are correlated is a guess
     counted = [(name, n, size if n >= min(takes, _TELLING) else n) for name, n, size in sides]
     short = [(name, n, size) for name, n, size in counted if size < takes]
-    told = " and ".join(f"{name} has {n:,}{_count_as(n, size)}" for name, n, size in short)
+    told = " and ".join(f"{name} has {_count_as(n, size)}" for name, n, size in short)
     fewest = min((size for _, _, size in short if size), default=0)
     times = f"{math.ceil(takes / fewest):,} times" if fewest else ""
     if any(size < n / 2 for _, n, size in short):
@@ -202,8 +202,8 @@ def lacking(row: Comparison) -> str:
 
 def _count_as(n: int, size: int) -> str:
     if size == n:
-        return ""
-    return f" that {'share what slows them and ' if size < n / 2 else ''}count as {size:,}"
+        return f"{n:,}" if n else "none"
+    return f"{n:,} that {'share what slows them and ' if size < n / 2 else ''}count as {size:,}"
 
 
 def _verdict(row: _Row, p_value: float | None) -> str:

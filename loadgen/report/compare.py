@@ -84,11 +84,12 @@ def _and(text: str) -> str:
 
 
 def table_of(rows: Sequence[Comparison]) -> Grid:
-    """Return every figure of a pair with its verdict; rows: all of one pair, at least one."""
+    """Return the figures that a side has, with their verdicts; rows: all of one pair, at least one."""
     base, other = clean(rows[0].base_target), clean(rows[0].other_target)
     heads = ("", "", base, other, "change", "verdict")
-    verdicts = tuple(row.verdict for row in rows)
-    return Grid(f"{other} against {base}", heads, tuple(_cells(rows)), verdicts=verdicts)
+    known = [row for row in rows if (row.base, row.other) != (None, None)]
+    verdicts = tuple(row.verdict for row in known)
+    return Grid(f"{other} against {base}", heads, tuple(_cells(known)), verdicts=verdicts)
 
 
 def _cells(rows: Iterable[Comparison]) -> Iterator[tuple[str, ...]]:

@@ -101,6 +101,16 @@ def test_a_change_from_nothing_is_told_in_dollars(tmp_path: Path) -> None:
     assert cost[-2:] == ("+0.01 USD [+0.01, +0.01]", "worse")
 
 
+def test_what_no_side_has_is_no_row_and_a_gate_on_it_says_so(tmp_path: Path) -> None:
+    whole = dict.fromkeys(("first_token_ns", "first_answer_ns", "last_token_ns"))
+    made = [msgspec.structs.replace(one, **whole) for one in requests()[:200]]
+    found = compare([str(write_run(tmp_path, made, end_ns=None)[0])], fail_if=["ttft.p50 worse by 5%"])
+    grid = table_of(found.pairs[0].rows)
+    assert [row[0] for row in grid.rows if row[0]] == ["e2e, ms", "failed, %"]
+    assert len(grid.verdicts) == len(grid.rows)
+    assert found.gates[0].words.endswith("gpt-5.5 has none and our own, new has none")
+
+
 def test_a_gate_on_a_cost_of_too_few_requests_says_how_many_it_takes(tmp_path: Path) -> None:
     made = [msgspec.structs.replace(one, cost_usd=0.01) for one in requests()[:24]]
     found = compare([str(write_run(tmp_path, made, end_ns=None)[0])], fail_if=["usd_per_request worse by 5%"])
