@@ -3,7 +3,8 @@
 CPU time (user and system) of the whole process, as the slope between a short and a long run of the same
 load: (CPU of the long - CPU of the short) / (events of the long - events of the short). What a run costs
 before and after its load drops out of the slope and is given by itself, as the CPU of a run of one request.
-loadgen and the reference client take turns; the ratio is the median over the rounds.
+loadgen and the reference client take turns; the ratio is the median over the rounds. Beside them the same of
+bare_client.py, which says how much of the ratio is Python's: it has no bar.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from typing import Final
 
 from bars import Bars, options, run_script
 from pairing import read_truth
-from reference import BenchmarkError, Cores, Load, Measured, run_client, run_loadgen, two_cores
+from reference import BenchmarkError, Cores, Load, Measured, run_bare, run_client, run_loadgen, two_cores
 
 RATIO_BAR: Final = 1.6
 FIXED_BAR_S: Final = 2.0
@@ -38,14 +39,15 @@ def _us_per_event(short: Measured, long: Measured) -> float:
     return 1e6 * (long.ended.cpu_s - short.ended.cpu_s) / (_events(long) - _events(short))
 
 
-def _round(load: Load, lengths: tuple[int, int], folder: Path, cores: Cores) -> tuple[float, float]:
-    """Return microseconds of CPU per event: loadgen's, the reference client's."""
-    ours, limit = [], []
+def _round(load: Load, lengths: tuple[int, int], folder: Path, cores: Cores) -> tuple[float, float, float]:
+    """Return microseconds of CPU per event: loadgen's, the reference client's, the bare client's."""
+    ours, limit, bare = [], [], []
     for requests in lengths:
         part = replace(load, requests=requests)
         ours.append(run_loadgen(part, folder / f"loadgen-{requests}", cores))
         limit.append(run_client(part, folder / f"client-{requests}", cores))
-    return _us_per_event(*ours), _us_per_event(*limit)
+        bare.append(run_bare(part, folder / f"bare-{requests}", cores))
+    return _us_per_event(*ours), _us_per_event(*limit), _us_per_event(*bare)
 
 
 def measure(folder: Path, bars: Bars, *, quick: bool) -> None:
@@ -53,14 +55,17 @@ def measure(folder: Path, bars: Bars, *, quick: bool) -> None:
     cores = two_cores()
     load, lengths, rounds = (_QUICK_LOAD, _QUICK_LENGTHS, 1) if quick else (_LOAD, _LENGTHS, 5)
     print(f"{load}; slope from {lengths[0]:,} to {lengths[1]:,} requests")
-    ratios = []
+    ratios, bare_ratios = [], []
     for number in range(rounds):
-        ours, limit = _round(load, lengths, folder / f"round-{number}", cores)
+        ours, limit, bare = _round(load, lengths, folder / f"round-{number}", cores)
         ratios.append(ours / limit)
+        bare_ratios.append(bare / limit)
         print(
             f"  round {number + 1}: loadgen {ours:.2f} us an event ({1e6 / ours:,.0f} events a CPU second), "
-            f"C client {limit:.2f} us ({1e6 / limit:,.0f}), ratio {ours / limit:.2f}"
+            f"C client {limit:.2f} us ({1e6 / limit:,.0f}), ratio {ours / limit:.2f}; "
+            f"bare client in Python {bare:.2f} us, ratio {bare / limit:.2f}"
         )
+    print(f"  bare client in Python : C client, median: {median(bare_ratios):.3f}")
     bars.at_most("CPU per event, loadgen : C client, median", median(ratios), RATIO_BAR)
     tiny = [run_loadgen(_TINY, folder / f"tiny-{number}", cores).ended.cpu_s for number in range(3)]
     bars.at_most("CPU of a run of one request, median of 3", median(tiny), FIXED_BAR_S, "s")

@@ -343,15 +343,28 @@ def run_client(load: Load, folder: Path, cores: Cores) -> Measured:
     Raises:
         BenchmarkError: it could not run.
     """
+    return _run_bound([str(BIN / "reference_client")], [str(folder / "client.log")], load, folder, cores)
+
+
+def run_bare(load: Load, folder: Path, cores: Cores) -> Measured:
+    """Run the bare client in Python likewise; it writes no log.
+
+    Raises:
+        BenchmarkError: it could not run.
+    """
+    return _run_bound([sys.executable, str(HERE / "bare_client.py")], [], load, folder, cores)
+
+
+def _run_bound(program: list[str], log: list[str], load: Load, folder: Path, cores: Cores) -> Measured:
     folder.mkdir(parents=True)
     numbers = [str(load.streams), load.model, str(load.requests), str(load.ramp_s)]
     with reference_server(folder, cores.server) as server:
         ended = run_process(
-            [str(BIN / "reference_client"), *numbers, str(server.port), str(folder / "client.log")],
+            [*program, *numbers, str(server.port), *log],
             folder=folder,
             core=cores.client,
             timeout_s=load.timeout_s,
         )
     if ended.exit_code != 0:
-        raise BenchmarkError(f"the reference client ended with {ended.exit_code}: {ended.stderr}")
+        raise BenchmarkError(f"{Path(program[-1]).name} ended with {ended.exit_code}: {ended.stderr[-2000:]}")
     return Measured(load, ended, server.waited_ms, folder)

@@ -1,4 +1,4 @@
-"""The C programs compile, answer as documented, and agree with each other on every event."""
+"""The C programs compile, answer as documented, and all clients agree with the server on every event."""
 
 import http.client
 import importlib
@@ -41,6 +41,13 @@ def test_client_and_server_agree_on_every_event(tmp_path: Path) -> None:
         due_ns = answer.received_ns + (5 + np.arange(10)) * _MS
         assert (answer.written_ns >= due_ns).all()
         assert answer.request_bytes > 1000
+
+
+def test_bare_client_times_every_event(tmp_path: Path) -> None:
+    load = reference.Load(streams=4, requests=10, ttft_ms=5, itl_ms=1, events=10, ramp_s=0)
+    run = reference.run_bare(load, tmp_path / "run", reference.two_cores())
+    assert run.ended.stdout == "100 events of 10 answers\n"
+    assert [len(answer.written_ns) for answer in pairing.read_truth(run.folder).values()] == [10] * 10
 
 
 @pytest.mark.parametrize(
