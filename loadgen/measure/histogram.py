@@ -155,13 +155,6 @@ class Distribution:
         mean = float(np.average(values, weights=weights))
         return mean, math.sqrt(float(np.average((values - mean) ** 2, weights=weights)))
 
-    def share_above(self, value: float) -> float:
-        """Share of the values above `value` (reported units); 0 without values."""
-        if not self.count:
-            return 0.0
-        index = int(indexes(np.array([round(value / self._scale)]))[0])
-        return 1.0 - float(self._cumulative[index]) / self.count
-
 
 def with_failures(
     done: Counts, censored: Counts, failed: int, scale: float, percents: Sequence[float]

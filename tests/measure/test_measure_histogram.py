@@ -109,12 +109,6 @@ def test_moments(values: list[int]) -> None:
     assert spread == pytest.approx(2 * float(np.std(values)), abs=1e-9)
 
 
-@given(st.lists(st.integers(0, 2000), max_size=100), st.integers(0, 2000))
-def test_share_above(values: list[int], limit: int) -> None:
-    share = Distribution(row_of(values), 0.5).share_above(limit * 0.5)
-    assert share == pytest.approx(sum(v > limit for v in values) / max(1, len(values)))
-
-
 def test_nothing_recorded_has_no_values() -> None:
     empty = Distribution(row_of([]), 1.0)
     assert (empty.count, empty.percentile(50), empty.moments(), empty.interval(50)) == (0, None, None, None)
