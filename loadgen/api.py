@@ -313,7 +313,7 @@ def exit_code(report: Report) -> int:
     if report.verdict.state == "invalid":
         return EXIT_INVALID
     met = all(objective.met for target in report.targets for objective in target.slo)
-    return EXIT_OK if met else EXIT_MISSED
+    return EXIT_OK if met and report.run.stopped_by != "errors" else EXIT_MISSED
 
 
 @contextlib.contextmanager

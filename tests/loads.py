@@ -25,6 +25,7 @@ class Done(NamedTuple):
     samples: list[Sample]
     report: Any
     plan: Plan
+    exit_code: int
 
     def of(self, target: str) -> list[Sample]:
         return [s for s in self.samples if s["target"] == target]
@@ -51,7 +52,7 @@ def run(folder: Path, scenario: dict[str, Any], *, probe: bool = False) -> Done:
     again = load(result.folder / "scenario.toml", [])
     plan = build(again, open_prompts(again.workloads, again.seed))
     assert plan.digest == result.report.run.digest
-    return Done(samples, read_report(result.folder), plan)
+    return Done(samples, read_report(result.folder), plan, result.exit_code)
 
 
 def most_at_once(intervals: list[tuple[int, int]]) -> int:

@@ -141,12 +141,15 @@ def test_a_cap_on_requests_in_flight(tmp_path: Path, over: str) -> None:
         assert arrived == planned  # never re-based
         assert (dropped, arrivals["delayed"] > 20) == (0, True)
         assert ttft["p90"] > 150  # the wait is in the figures: the last of 80 waits for about half a second
+        held = f"{arrivals['delayed']} of 80 arrivals had to wait, max_in_flight = 4"
     else:
         assert set(arrived) <= set(planned)
         assert len(arrived) + dropped == 80
         assert dropped > 20
         assert ttft["with_failures"]["count"] == 80
         assert "above" in ttft["with_failures"]["p99"]
+        held = f"{dropped} of 80 arrivals were dropped, max_in_flight = 4"
+    assert any(reason.startswith(held) for reason in done.report["verdict"]["reasons"])
 
 
 def test_what_waits_at_the_end_of_the_grace_time_is_dropped(tmp_path: Path) -> None:
@@ -162,6 +165,22 @@ def test_what_waits_at_the_end_of_the_grace_time_is_dropped(tmp_path: Path) -> N
     (t,) = done.report["targets"]
     assert t["requests"]["dropped"] > 20
     assert t["requests"]["sent"] + t["requests"]["dropped"] == 40
+    waited = sum(s["sent_ns"] - s["intended_ns"] > 50 * MS for s in done.samples)
+    arrivals = done.report["instrument"]["arrivals"]
+    assert (
+        waited <= arrivals["delayed"] <= t["requests"]["sent"]
+    )  # those that waited in vain are not among them
+
+
+def test_prompts_that_do_not_suffice_end_the_plan(tmp_path: Path) -> None:
+    with Endpoint(lambda _: stream(2)) as endpoint:
+        words = SHORT | {"on_end": "stop", "prompts": [f"Count to {n}." for n in range(12)]}
+        load = {"rate": "40/s", "arrivals": "constant", "duration": "1s"}
+        done = run(tmp_path, {"targets": [target("a", endpoint.base_url)], "workload": words, "load": load})
+    arrivals = done.report["instrument"]["arrivals"]
+    assert done.report["run"]["stopped_by"] == "prompts"
+    assert (arrivals["planned"], arrivals["sent"]) == (12, 12)
+    assert arrivals["rate_planned_per_s"] == pytest.approx(40)
 
 
 def test_a_trace_of_ones_own(tmp_path: Path) -> None:

@@ -87,13 +87,21 @@ def _arrivals(report: Report) -> Iterator[str]:
     known = report.instrument.arrivals
     if not report.run.open_loop or "sent" not in known:
         return
-    text = f"arrivals: {known['planned'] or 0:,} planned, {known['sent']:,} delivered"
-    for what in ("dropped", "delayed"):
-        if known.get(what):
-            text += f", {known[what]:,} {what} by max_in_flight"
+    text = f"arrivals of the whole run: {known['planned'] or 0:,} planned, {known['sent']:,} delivered"
+    if delayed := known.get("delayed"):
+        text += f" ({delayed:,} of them late, held back by max_in_flight)"
+    if dropped := known.get("dropped"):
+        drops = report.run.load.get("over_cap") == "drop"
+        text += f", {dropped:,} " + (
+            "dropped by max_in_flight" if drops else "never sent: still held back at the end"
+        )
+    if len({t.level for t in report.targets}) > 1:  # their rates have no common one
+        yield text
+        return
     rates = known.get("rate_planned_per_s"), known.get("rate_delivered_per_s")
     if None not in rates:
-        text += f"; {number(rates[0])}/s planned, {number(rates[1])}/s delivered"
+        each = " for each target" if len({name_of(t) for t in report.targets}) > 1 else ""
+        text += f"; {number(rates[0])}/s planned, {number(rates[1])}/s delivered{each}"
     gaps = known.get("planned_gap_cv"), known.get("delivered_gap_cv")
     if None not in gaps:
         text += f"; variation of gaps {gaps[0]:.2f} planned, {gaps[1]:.2f} delivered"

@@ -20,7 +20,8 @@ class OpenLoop:
     """The arrivals of a plan, the same for every target; targets take turns in going first.
 
     most: requests that a target may have under way (None: no cap). What arrives above it waits in line with
-    its intended time, or is dropped; both are counted. delayed: how many had to wait.
+    its intended time, or is dropped; both are counted. delayed: how many had to wait; those that waited in
+    vain have been dropped.
     """
 
     def __init__(self, stage: Stage, *, most: int | None, drops: bool) -> None:
@@ -46,6 +47,7 @@ class OpenLoop:
     def cut(self) -> None:
         """Give up what still waits in line: it was never sent."""
         for target, line in enumerate(self._line):
+            self.delayed -= len(line)
             while line:
                 self._stage.drop(target, line.popleft()[1])
             for turn in self._later[target]:

@@ -144,6 +144,8 @@ class Runner:
         if self.sending or self.live:
             return {"delayed": self.loop.delayed}
         planned_ns = self.plan.when_ns[: np.searchsorted(self.plan.when_ns, self._stopped_ns)]
+        if self.stopped_by == "prompts":  # what they did not suffice for was not planned
+            planned_ns = planned_ns[: self.arrivals.most]
         return self.arrivals.summary(planned_ns, self.plan.targets, delayed=self.loop.delayed)
 
     def begun(self, target: int) -> int:

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from loadgen.results.model import Report, TargetReport, Verdict
+from loadgen.measure.metrics import METRICS
+from loadgen.results.model import Dist, Report, TargetReport, Verdict
 from loadgen.units import NS_PER_MS, format_ms, format_number
 
 LAG_SUSPECT_MS: Final = 1.0
@@ -25,6 +26,7 @@ WAITED: Final = 0.005  # half of what a p99 sees
 FAILED_SUSPECT: Final = 0.05
 OFF_PLAN: Final = 0.01  # the share of arrivals that may be delivered more than 1 ms after their planned time
 RATE_OFF: Final = 0.005
+HELD_BACK: Final = 0.01  # the share of arrivals that a cap may hold back before it is said: what a p99 sees
 FALSE_ALARM: Final = 0.001
 DRIFT: Final = 0.1  # how far the medians of a window's halves may be apart, with 95 % confidence
 SHORTEST_S: Final = 1.0  # of a shorter run half a percent is within a stall of 5 ms
@@ -117,7 +119,43 @@ def _arrivals(report: Report) -> Iterator[str]:
     if tail_bound(sent, off, OFF_PLAN) < FALSE_ALARM:
         what = f"{off:,} of {sent:,} arrivals were delivered more than 1 ms after their planned time"
         at_once = "many were planned for one moment, and leave one after the other"
-        yield f"{what}: {at_once if 'burst' in report.run.load else _remedy(report)}"
+        of_burst = f"{at_once}: read TTFT from plan, which counts it, or make the burst smaller"
+        yield f"{what}: {of_burst if 'burst' in report.run.load else _remedy(report)}"
+
+
+def _held_back(report: Report) -> Iterator[str]:
+    """What was measured is then another load than the one that was asked for."""
+    known, cap = report.instrument.arrivals, report.run.load.get("max_in_flight")
+    planned, dropped, delayed = (known.get(key) or 0 for key in ("planned", "dropped", "delayed"))
+    if cap is None or dropped + delayed <= HELD_BACK * planned:
+        return
+    of, full = f"of {planned:,} arrivals", f"max_in_flight = {cap} requests were under way"
+    if report.run.load.get("over_cap") == "drop":
+        remedy = "the figures are of the rest: a higher cap, or a lower rate"
+        yield f"{dropped:,} {of} were dropped, {full}: {remedy}"
+        return
+    vain = f", {dropped:,} of them in vain until the end" if dropped else ""
+    remedy = "only TTFT from plan counts that: a higher cap, or a lower rate"
+    yield f"{dropped + delayed:,} {of} had to wait{vain}, {full}: {remedy}"
+
+
+def _not_known(report: Report) -> Iterator[str]:
+    """Say of each percentile that was to be known before the end how well it is."""
+    ended_by = report.run.stopped_by
+    for rule in report.run.load.get("until", ()) if ended_by in ("duration", "requests", "prompts") else ():
+        key = next(m.key for m in METRICS if m.name == rule["metric"])
+        p, asked = f"p{rule['percentile']:g}", rule["relative"]
+        for target in report.targets:
+            dist = target.metrics.get(key, Dist(0))
+            middle, bounds = getattr(dist, p.replace(".", ""), None), dist.ci95.get(p)
+            within = "is not known so closely" if p not in dist.ci95 else "is not bounded"
+            if middle and bounds:
+                off = max(bounds[1] - middle, middle - bounds[0]) / middle
+                if off <= asked:
+                    continue
+                within = f"is known within {off:.0%}"
+            what = f"{rule['metric']} {p} {within}, until asked for {asked:.0%}"
+            yield f"{target.name}: {what}: a longer run, or a percentile that needs fewer requests"
 
 
 def _arrival_rate(report: Report) -> Iterator[str]:
@@ -243,6 +281,7 @@ def _unfinished(report: Report) -> Iterator[str]:
 RULES: Final[tuple[Rule, ...]] = (
     Rule("loop lag, gross", "invalid", _loop_lag_gross),
     Rule("loop lag", "suspect", _loop_lag),
+    Rule("held back by the cap", "suspect", _held_back),
     Rule("CPU share", "suspect", _cpu),
     Rule("send lag", "suspect", _send_lag),
     Rule("arrivals off their plan", "suspect", _arrivals),
@@ -255,6 +294,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("rising", "suspect", _rising),
     Rule("short window", "suspect", _short_window),
     Rule("few samples", "suspect", _few),
+    Rule("until", "suspect", _not_known),
     Rule("drift", "suspect", _drift),
     Rule("token sources", "suspect", _mixed_tokens),
     Rule("unfinished", "suspect", _unfinished),

@@ -253,16 +253,27 @@ def test_arrivals_prompts_and_the_end(invent: Any) -> None:
     report = invent.report(
         invent.target("x", 0), open_loop=True, stopped_by="prompts", set_aside={"skipped": 3, "clipped": 0}
     )
-    arrivals: dict[str, Any] = {"planned": 2000, "sent": 1900, "dropped": 100, "delayed": 0}
+    held = msgspec.structs.replace(report.run, load={"rate": "50/s", "max_in_flight": 9})
+    drops = msgspec.structs.replace(held, load=held.load | {"over_cap": "drop"})
+    arrivals: dict[str, Any] = {"planned": 2000, "sent": 1900, "dropped": 100, "delayed": 200}
     arrivals |= {"rate_planned_per_s": 50.0, "rate_delivered_per_s": 47.5}
     arrivals |= {"planned_gap_cv": 1.004, "delivered_gap_cv": 1.02}
     instrument = msgspec.structs.replace(report.instrument, arrivals=arrivals)
-    told = "arrivals: 2,000 planned, 1,900 delivered, 100 dropped by max_in_flight"
-    told += "; 50.0/s planned, 47.5/s delivered"
-    assert sentences(msgspec.structs.replace(report, instrument=instrument)) == [
-        f"{told}; variation of gaps 1.00 planned, 1.02 delivered",
+    rest = "; 50.0/s planned, 47.5/s delivered; variation of gaps 1.00 planned, 1.02 delivered"
+    told = "arrivals of the whole run: 2,000 planned, 1,900 delivered"
+    told += " (200 of them late, held back by max_in_flight)"
+    assert sentences(msgspec.structs.replace(report, instrument=instrument, run=held))[0] == (
+        f"{told}, 100 never sent: still held back at the end{rest}"
+    )
+    assert sentences(msgspec.structs.replace(report, instrument=instrument, run=drops)) == [
+        f"{told}, 100 dropped by max_in_flight{rest}",
         "prompts set aside: 3 skipped (too long for the context)",
         "the prompts were used up before the window's end",
     ]
+    levels = [
+        msgspec.structs.replace(invent.target(f"x @ {n}/s"), target="x", level=f"{n}/s") for n in (5, 10)
+    ]
+    several = msgspec.structs.replace(invent.report(*levels, open_loop=True), instrument=instrument)
+    assert not any("50.0/s" in sentence for sentence in sentences(several))  # levels have no common rate
     assert len(sentences(invent.report(invent.target("x", 0), stopped_by="until"))) == 1
     assert "STOPPED" in show(invent.report(invent.target(), stopped_by="errors"))

@@ -7,107 +7,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from loadgen.results.model import (
-    FORMAT,
-    Dist,
-    Drift,
-    Instrument,
-    Rates,
-    Report,
-    Requests,
-    Run,
-    TargetReport,
-    Tokens,
-    Verdict,
-)
+from loadgen.results.model import Dist, Report, TargetReport, Verdict
 from loadgen.verdict.rules import FALSE_ALARM, FEW, OFF_PLAN, RULES, judge, tail_bound
-
-GOOD = 1000
-
-
-def dist(p50: float | None, p99: float | None, count: int = GOOD) -> Dist:
-    return Dist(count=count, p50=p50, p99=p99, ci95={"p99": None if p99 is None else (p99, p99)})
-
-
-def target(
-    name: str = "a",
-    *,
-    outcomes: dict[str, int] | None = None,
-    errors: dict[str, int] | None = None,
-    ttft_ms: float | None = 200.0,
-    send_lag_ms: float | None = 0.3,
-    e2e_ms: float | None = 900.0,
-    sources: dict[str, int] | None = None,
-) -> TargetReport:
-    found = {"ok": GOOD} if outcomes is None else outcomes
-    ok, cancelled, sent = found.get("ok", 0), found.get("cancelled", 0), sum(found.values())
-    counted = {"usage": ok} if sources is None else sources
-    return TargetReport(
-        name=name,
-        model="m",
-        base_url="http://h/v1",
-        endpoint="chat",
-        simulated=False,
-        insecure=False,
-        window_s=20.0,
-        requests=Requests(sent, ok, sent - ok - cancelled, cancelled, found, 0, 0, 0, {"measure": found}),
-        tokens=Tokens(1, 0, 0, 1, "mixed" if len(counted) > 1 else "usage", counted),
-        rates=Rates(50, 50, 5000, 50),
-        errors=errors or {},
-        metrics={
-            "ttft_ms": dist(ttft_ms, ttft_ms),
-            "send_lag_ms": dist(0.1, send_lag_ms),
-            "e2e_ms": dist(e2e_ms, e2e_ms),
-        },
-        series={},
-    )
-
-
-def moved(ratio: float, ci95: tuple[float, float], p_value: float, unsettled_s: float = 0.0) -> TargetReport:
-    return msgspec.structs.replace(target(), drift=Drift(ratio, ci95, p_value, unsettled_s))
-
-
-def report(
-    *targets: TargetReport,
-    lag_ms: float | None = 0.2,
-    cpu: float | None = 0.3,
-    arrivals: dict[str, Any] | None = None,
-    **run: Any,
-) -> Report:
-    defaults: dict[str, Any] = {
-        "id": "r",
-        "scenario": "s",
-        "description": "",
-        "started_at": "2026-01-01T00:00:00+00:00",
-        "wall_s": 24.4,
-        "window_s": 20.0,
-        "seed": 0,
-        "workers": 1,
-        "digest": "",
-        "simulated": False,
-        "interrupted": False,
-        "complete": True,
-        "host": {},
-        "labels": {},
-        "load": {},
-        "epoch_ns": 0,
-    }
-    return Report(
-        format=FORMAT,
-        loadgen="0",
-        run=Run(**defaults | run),
-        verdict=Verdict("valid"),
-        instrument=Instrument(dist(0.1, lag_ms), dist(0.1, 0.3), cpu, cpu, 0.0, 0, 10, 50.0, arrivals or {}),
-        targets=targets or (target(),),
-    )
-
-
-def arrivals(**keys: Any) -> dict[str, Any]:
-    """1,000 arrivals at 50/s, delivered as planned."""
-    good: dict[str, Any] = {"planned": 1000, "sent": 1000, "dropped": 0, "delayed": 0, "off_plan": 0}
-    good |= {"max_early_ns": 0, "rate_planned_per_s": 50.0, "rate_delivered_per_s": 50.0, "span_s": 20.0}
-    return good | keys
-
+from tests.verdict.made import GOOD, arrivals, moved, report, target
 
 SILENT = {
     "a good run": report(),
@@ -121,6 +23,11 @@ SILENT = {
     "the rate almost as planned": report(arrivals=arrivals(rate_delivered_per_s=49.8)),
     "too short to have a rate": report(arrivals=arrivals(rate_delivered_per_s=40.0, span_s=0.5)),
     "a burst has no rate": report(arrivals=arrivals(rate_planned_per_s=None, rate_delivered_per_s=None)),
+    "the cap held back one in a hundred": report(arrivals=arrivals(delayed=10), load={"max_in_flight": 8}),
+    "known as closely as asked for": report(
+        load={"until": [{"metric": "ttft", "percentile": 99.0, "relative": 0.05}]}, stopped_by="duration"
+    ),
+    "ended by until": report(load={"until": [{"metric": "e2e", "percentile": 97.0}]}, stopped_by="until"),
     "the cap dropped some": report(arrivals=arrivals(sent=900, dropped=100, rate_delivered_per_s=45.0)),
     "the budget ended it": report(arrivals=arrivals(rate_delivered_per_s=45.0), stopped_by="budget"),
     "the cap made them wait": report(target(send_lag_ms=900.0), arrivals=arrivals(delayed=500)),
@@ -137,7 +44,60 @@ def test_silence(good: Report) -> None:
 
 LESS = "it used 30% of a core, so something else kept it from running: use a quieter machine"
 LATE = "a longer ramp, fewer streams or more max_connections"
+FULL = "max_in_flight = 8 requests were under way"
+LOWER = "a higher cap, or a lower rate"
+MORE = "until asked for 5%: a longer run, or a percentile that needs fewer requests"
+CAP = {"rate": "50/s", "max_in_flight": 8}
+UNTIL = {"until": [{"metric": "ttft", "percentile": 99.0, "relative": 0.05}]}
+
+
+def known(p99: float, ci95: tuple[float, float] | None) -> TargetReport:
+    ttft = Dist(count=GOOD, p50=200.0, p99=p99, ci95={"p50": (199.0, 201.0), "p99": ci95})
+    return msgspec.structs.replace(target(), metrics=target().metrics | {"ttft_ms": ttft})
+
+
 FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
+    "the cap dropped": (
+        "held back by the cap",
+        report(arrivals=arrivals(sent=400, dropped=600), load=CAP | {"over_cap": "drop"}),
+        "suspect",
+        [f"600 of 1,000 arrivals were dropped, {FULL}: the figures are of the rest: {LOWER}"],
+    ),
+    "the cap made wait": (
+        "held back by the cap",
+        report(arrivals=arrivals(sent=980, dropped=20, delayed=300), load=CAP),
+        "suspect",
+        [
+            (
+                f"320 of 1,000 arrivals had to wait, 20 of them in vain until the end, {FULL}: "
+                f"only TTFT from plan counts that: {LOWER}"
+            )
+        ],
+    ),
+    "not known so closely": (
+        "until",
+        report(known(300.0, (280.0, 330.0)), load=UNTIL, stopped_by="duration"),
+        "suspect",
+        [f"a: ttft p99 is known within 10%, {MORE}"],
+    ),
+    "not bounded": (
+        "until",
+        report(known(300.0, None), load=UNTIL, stopped_by="requests"),
+        "suspect",
+        [f"a: ttft p99 is not bounded, {MORE}"],
+    ),
+    "late in a burst": (
+        "arrivals off their plan",
+        report(arrivals=arrivals(off_plan=400), load={"burst": {"size": 200}}),
+        "suspect",
+        [
+            (
+                "400 of 1,000 arrivals were delivered more than 1 ms after their planned time: "
+                "many were planned for one moment, and leave one after the other: "
+                "read TTFT from plan, which counts it, or make the burst smaller"
+            )
+        ],
+    ),
     "late loop": (
         "loop lag",
         report(lag_ms=3.21),
