@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from loadgen.answers.sides import Part
 from loadgen.measure.statistics import LEVEL, Estimate, holm, quantiles
 from loadgen.results.model import SlowGroup
-from loadgen.units import NS_PER_S
+from loadgen.units import NS_PER_S, parse_duration
 
 SLOWEST: Final = 0.01
 FEWEST_SLOW: Final = 10
@@ -32,7 +32,7 @@ class Slice(NamedTuple):
 
 
 _CAUSES: Final = ("task", "turn", "prompt_tokens", "connection", "route", "second")
-GROUPINGS: Final = (*_CAUSES, "status", "outcome", "worker")
+GROUPINGS: Final = (*_CAUSES, "stage", "status", "outcome", "worker")
 
 
 def slices(part: Part, by: str, metric: str) -> list[Slice]:
@@ -96,6 +96,8 @@ def groups(part: Part, by: str) -> Iterator[tuple[str, Bools]]:
         yield from _by_length(columns.metric("prompt_tokens"))
     elif by == "second":
         yield from _by_time(part)
+    elif by == "stage":
+        yield from _by_stage(part)
     else:
         for number, name in enumerate(columns.names[by]):
             yield name or "none", columns.codes[by] == number
@@ -118,6 +120,24 @@ def _by_time(part: Part) -> Iterator[tuple[str, Bools]]:
     for i in range(_SLICES):
         begin, end = (i * step / NS_PER_S, (i + 1) * step / NS_PER_S)
         yield f"{begin:.3g} to {end:.3g} s", at == i
+
+
+def _by_stage(part: Part) -> Iterator[tuple[str, Bools]]:
+    """Cut the window at the load's stages by the time at which requests were intended.
+
+    What was intended after the last of them (later turns) belongs to it; without stages all is one.
+    """
+    load, intended = part.report.run.load, part.columns.intended_ns
+    begin, stages = parse_duration(load.get("warmup", "0s")), load.get("stages", ())
+    if not stages:
+        yield "no stages", part.sent()
+    for number, stage in enumerate(stages, 1):
+        last = number == len(stages)
+        end = begin + parse_duration(stage["time"])
+        to = f" to {stage['to']}" if stage.get("to") is not None else ""
+        name = f"{number}: {stage['time']} of {stage['from']}{to}"
+        yield name, (intended >= begin) & ((intended < end) | last)
+        begin = end
 
 
 def _at_least(hits: int, drawn: int, size: int, n: int) -> float:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -46,6 +47,18 @@ def test_the_groups_of_a_grouping_are_all_requests_once(part: Part, by: str) -> 
     values = part.columns.metric("ttft")
     expected = int((part.sent() & ~np.isnan(values)).sum())
     assert sum(group.requests for group in slices(part, by, "ttft")) == expected > 1_500
+
+
+def test_stages_are_told_apart(part: Part) -> None:
+    stages = [{"time": "20s", "from": "1/s"}, {"time": "10s", "from": "1/s", "to": "15/s"}]
+    run = msgspec.structs.replace(part.report.run, load={"warmup": "5s", "stages": stages})
+    staged = replace(part, report=msgspec.structs.replace(part.report, run=run))
+    found = slices(staged, "stage", "ttft")
+    intended = part.columns.intended_ns[part.sent() & ~np.isnan(part.columns.metric("ttft"))]
+    assert [group.name for group in found] == ["1: 20s of 1/s", "2: 10s of 1/s to 15/s"]
+    first = int(((intended >= 5_000 * MS) & (intended < 25_000 * MS)).sum())
+    assert [group.requests for group in found] == [first, int((intended >= 25_000 * MS).sum())]
+    assert first > 0
 
 
 def test_a_group_has_its_own_figures(part: Part) -> None:
