@@ -1,6 +1,17 @@
-"""`python -m loadgen` is the same program as `loadgen`."""
+"""The program: `loadgen`, and `python -m loadgen`."""
 
-from loadgen.cli import main
+import sys
+
+
+def main() -> None:
+    """Run the command that the arguments name; a Ctrl-C while it is being loaded is no traceback either."""
+    try:
+        from loadgen.cli import main as program  # noqa: PLC0415 - inside the try
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted\n")
+        sys.exit(130)
+    program()
+
 
 if __name__ == "__main__":
     main()

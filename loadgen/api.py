@@ -9,7 +9,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,16 +88,22 @@ def run(scenario: Scenario, options: RunOptions) -> RunResult:
     Raises:
         LoadgenError: the run could not be carried out; nothing has been written then, unless the disk
             filled up on the way, when all that fitted is kept.
+        KeyboardInterrupt: Ctrl-C or SIGTERM before the load began; nothing has been written. Later they end
+            the run, and its result is returned.
     """
     begin = time.perf_counter()
     scenario = msgspec.structs.replace(scenario, workloads=tuple(map(decide_salt, scenario.workloads)))
-    with contextlib.ExitStack() as stack:
+    result: RunResult | None = None
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError), contextlib.ExitStack() as stack:
         targets = scenario.targets
         if any(t.base_url is None for t in targets):
             targets = _with_simulator(scenario, stack)
         the_run = _Run(scenario, targets, options, begin)
         with asyncio.Runner(loop_factory=_loop_factory()) as loop:
-            return loop.run(the_run.carry_out())
+            result = loop.run(the_run.carry_out())
+    if result is None:
+        raise KeyboardInterrupt
+    return result
 
 
 def _with_simulator(scenario: Scenario, stack: contextlib.ExitStack) -> tuple[Target, ...]:
@@ -176,6 +182,7 @@ class _Run:
 
     async def carry_out(self) -> RunResult:
         """Probe, make the folder, run the plan, write what is to be written."""
+        self._take_signals()
         queue = DecodeQueue(asyncio.get_running_loop())
         asked, heads = self.asked, self.heads
         alone = [Client(t, heads[t.name], queue) for t in asked.alone]
@@ -209,9 +216,30 @@ class _Run:
             each_tick=self._tick,
             purse=None if self.purse.max_usd is None else self.purse,
         )
-        with _interrupts(runner, self.progress):
-            await runner.run()
-            return self._result()  # in here, so that one Ctrl-C too many does not cost the reports
+        await runner.run()
+        return self._result()
+
+    def _take_signals(self) -> None:
+        """Hand Ctrl-C (and SIGTERM) to the runner once there is one; before, they end everything.
+
+        Handlers of the loop, which they end with, run between two steps of a task only: none comes between
+        the folder's making and the runner's start, and one too many does not cost the reports.
+        """
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101  # this runs in one
+
+        def on_signal() -> None:
+            if self.runner is None:
+                task.cancel()
+                return
+            first = not self.runner.interrupted
+            self.runner.interrupt()
+            grace = format_duration(self.plan.grace_ns)
+            draining = f"stopping: waiting up to {grace} for what is in flight (Ctrl-C again cuts it off)"
+            self.progress.message(draining if first else "cutting off")
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, on_signal)
 
     async def _calibrate(self, client: Client) -> None:
         """Measure how much text a token is where the scenario does not say; the plan stays as it is."""
@@ -314,28 +342,6 @@ def exit_code(report: Report) -> int:
         return EXIT_INVALID
     met = all(objective.met for target in report.targets for objective in target.slo)
     return EXIT_OK if met and report.run.stopped_by != "errors" else EXIT_MISSED
-
-
-@contextlib.contextmanager
-def _interrupts(runner: Runner, progress: Progress) -> Iterator[None]:
-    """Hand Ctrl-C (and SIGTERM) to the runner while it runs."""
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        first = not runner.interrupted
-        runner.interrupt()
-        grace = format_duration(runner.plan.grace_ns)
-        draining = f"stopping: waiting up to {grace} for what is in flight (Ctrl-C again cuts it off)"
-        progress.message(draining if first else "cutting off")
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
-        loop.add_signal_handler(number, on_signal)
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
 
 
 def _vitals(health: Health) -> Vitals:

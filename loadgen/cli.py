@@ -31,8 +31,9 @@ class _Program(click.Group):
                 raise
             click.echo("Error: standard output: no space left", err=True)
             ctx.exit(1)
-        except KeyboardInterrupt:  # before or after the load: in it a run drains
-            click.echo("\nAborted!", err=True)
+        except KeyboardInterrupt as error:
+            after = "\n" if sys.stderr.isatty() else ""  # after the terminal's own ^C
+            click.echo(f"{after}Interrupted{error}", err=True)
             ctx.exit(130)
 
 
@@ -81,7 +82,12 @@ def _confirm(question: str) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         remedy = "add --yes, or a --max-cost of at most 1"
         raise ScenarioError("", f"{question}, and there is no terminal to ask on", remedy)
-    click.confirm(f"{question}. Go on?", abort=True, err=True)
+    try:
+        click.confirm(f"{question}. Go on?", abort=True, err=True)
+    except click.Abort as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
 
 
 @main.command()
@@ -109,13 +115,16 @@ def run(
     Exit codes: 0 done, 1 could not run, 2 usage or scenario wrong, 3 an objective missed, 4 invalid as a
     measurement, 130 interrupted (the run folder is complete up to then).
     """
-    from loadgen.api import RunOptions  # noqa: PLC0415 - not for --help
-    from loadgen.api import run as carry_out  # noqa: PLC0415
-    from loadgen.run.progress import choose_style  # noqa: PLC0415
+    try:
+        from loadgen.api import RunOptions  # noqa: PLC0415 - not for --help
+        from loadgen.api import run as carry_out  # noqa: PLC0415
+        from loadgen.run.progress import choose_style  # noqa: PLC0415
 
-    style = choose_style(quiet, sys.stderr.isatty)
-    how = RunOptions(out=out, probe=not no_probe, progress=style, confirm=None if yes else _confirm)
-    result = carry_out(_load(scenario, **options), how)
+        style = choose_style(quiet, sys.stderr.isatty)
+        how = RunOptions(out=out, probe=not no_probe, progress=style, confirm=None if yes else _confirm)
+        result = carry_out(_load(scenario, **options), how)
+    except KeyboardInterrupt:  # later a run drains
+        raise KeyboardInterrupt(" before the load began: no run folder was written") from None
     if as_json:
         click.echo((result.folder / "report.json").read_bytes(), nl=False)
     else:

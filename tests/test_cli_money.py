@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def test_who_cannot_be_asked(
         assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("answer", ["y", "n"])
+@pytest.mark.parametrize("answer", ["y", "n", "Ctrl-C"])
 def test_who_is_asked_on_a_terminal(tmp_path: Path, answer: str) -> None:
     with Endpoint(lambda _: stream()) as endpoint:
         path = write_scenario(tmp_path, target("a", endpoint.base_url, price=DEAR), load=SIX)
@@ -128,7 +129,10 @@ def test_who_is_asked_on_a_terminal(tmp_path: Path, answer: str) -> None:
         while b"[y/N]" not in text:
             text += os.read(master, 1000)
         assert not endpoint.asked
-        os.write(master, f"{answer}\n".encode())
+        if answer == "Ctrl-C":
+            process.send_signal(signal.SIGINT)
+        else:
+            os.write(master, f"{answer}\n".encode())
         out, _ = process.communicate(timeout=60)
         os.close(master)
         assert b"This run can cost up to USD 1.20 (a). Go on? [y/N]" in text
@@ -137,6 +141,6 @@ def test_who_is_asked_on_a_terminal(tmp_path: Path, answer: str) -> None:
             assert b"cost, USD" in out
             assert len(endpoint.asked) == 6
         else:
-            assert process.returncode == 1
+            assert process.returncode == (1 if answer == "n" else 130)
             assert (out, endpoint.asked) == (b"", [])
             assert not (tmp_path / "out").exists()

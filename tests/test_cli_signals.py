@@ -148,17 +148,69 @@ def test_a_third_time_changes_nothing(tmp_path: Path) -> None:
     assert check_sums(only_run(tmp_path / "out"))["run"]["interrupted"]
 
 
-def test_before_the_load_began(tmp_path: Path) -> None:
-    """In the probe there is nothing to keep; it ends at once."""
+TOO_SOON = "Interrupted before the load began: no run folder was written\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_in_the_probe(tmp_path: Path, number: signal.Signals) -> None:
+    """There is nothing to keep; it ends at once."""
     with Endpoint(lambda _: silence()) as endpoint:
         path = scenario(tmp_path, target("a", endpoint.base_url), load=LOAD)
         command = [*PROGRAM, "run", str(path), "--out", str(tmp_path / "out")]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as process:
             wait_for(lambda: len(endpoint.asked) == 1, "the probe")
+            process.send_signal(number)
+            _, err = end_of(process)
+    assert (process.returncode, err) == (130, TOO_SOON)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [("click.types", "Interrupted\n"), ("numpy.linalg", TOO_SOON), ("loadgen.plan.plan", TOO_SOON)],
+    ids=["the program", "numpy", "the plan"],
+)
+def test_while_it_is_loaded(tmp_path: Path, module: str, told: str) -> None:
+    """Python says on standard error what it has imported, as soon as it has."""
+    path = scenario(tmp_path, target("m"), load=LOAD)
+    command = [sys.executable, "-X", "importtime", *PROGRAM[1:]]
+    command += ["run", str(path), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as process:
+        assert process.stderr
+        while module not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = end_of(process)
+    said = [line for line in err.splitlines(keepends=True) if not line.startswith("import time:")]
+    assert (process.returncode, "".join(said)) == (130, told)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the child is found in /proc")
+def test_while_the_simulator_starts(tmp_path: Path) -> None:
+    path = scenario(tmp_path, target("m"), load=LOAD)
+    with running(tmp_path, path) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        wait_for(lambda: children.read_text().split(), "the simulator")
+        simulator = Path("/proc", children.read_text().split()[0])
+        process.send_signal(signal.SIGINT)
+        _, err = end_of(process)
+    assert (process.returncode, err) == (130, TOO_SOON)
+    assert not simulator.exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_when_the_folder_has_just_been_made(tmp_path: Path) -> None:
+    """From then on it is a run that was interrupted, and its folder complete."""
+    with Endpoint(lambda _: stream(3, gap_s=0.1)) as endpoint:
+        path = scenario(tmp_path, target("a", endpoint.base_url), load=LOAD)
+        with running(tmp_path, path) as process:
+            while not (tmp_path / "out" / "s").exists():
+                assert process.poll() is None
             process.send_signal(signal.SIGINT)
             _, err = end_of(process)
-    assert (process.returncode, err) == (130, "\nAborted!\n")
-    assert not (tmp_path / "out").exists()
+    assert process.returncode == 130, err
+    assert check_sums(only_run(tmp_path / "out"))["run"]["interrupted"]
 
 
 def test_in_the_warm_up(tmp_path: Path) -> None:
