@@ -313,6 +313,27 @@ def test_a_probe_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch, answe
     assert "sk-secret" not in line
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "told"),
+    [
+        ("", 404, "base_url has no path: try {url}/v1, else check model and key (--no-probe skips this)"),
+        ("/", 404, "base_url has no path: try {url}/v1, else check model and key (--no-probe skips this)"),
+        ("/v1", 404, "check base_url (it ends in /v1), model and key (--no-probe skips this)"),
+        ("", 401, "check base_url (it ends in /v1), model and key (--no-probe skips this)"),
+    ],
+    ids=["no path", "a slash", "with /v1", "found, but no key"],
+)
+def test_a_base_url_without_v1(folder: Path, path: str, status: int, told: str) -> None:
+    with Endpoint(lambda _: refusal(status, "Not found")) as endpoint:
+        write(folder)
+        url = endpoint.base_url.removesuffix("/v1")
+        result = run(folder, "--base-url", f"{url}{path}")
+        assert [a.path for a in endpoint.asked] == [f"{path.rstrip('/')}/chat/completions"]
+    assert result.exit_code == 1
+    (line,) = lines_of(result)
+    assert line.endswith(f"HTTP {status}: Not found; {told.format(url=url)}")
+
+
 def test_more_streams_than_file_descriptors(folder: Path) -> None:
     write(folder)
 

@@ -62,6 +62,8 @@ def _beside(head: str, texts: Iterable[str]) -> Iterator[str]:
 def _target(target: Target) -> Iterator[str]:
     where = target.base_url or "built-in simulator (SIMULATED)"
     yield f"{target.name}: {target.model} at {where}{'' if target.alone else ', by routes only'}"
+    if target.without_path:
+        yield "note: base_url has no path, and most servers answer below /v1"
     if target.insecure:
         yield "INSECURE: certificates are not checked"
     values = [*target.headers.values(), *target.query.values()]

@@ -7,6 +7,7 @@ from typing import Final
 from loadgen.errors import EndpointError, ScenarioError
 from loadgen.measure.spending import cost_usd
 from loadgen.run.purse import Purse
+from loadgen.scenario.model import Target
 from loadgen.wire.client import Client
 from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
@@ -41,7 +42,7 @@ async def probe(clients: Sequence[Client], purse: Purse) -> None:
         EndpointError(
             f"target {client.target.name!r} ({client.target.base_url})",
             f"the probe failed: {answer.error}",
-            f"{_REMEDY.get(answer.outcome, 'see what the server sent')} (--no-probe skips this)",
+            f"{_remedy(client.target, answer)} (--no-probe skips this)",
         )
         for client, answer in zip(clients, answers, strict=True)
         if answer.outcome not in ("ok", "empty", "truncated")
@@ -51,6 +52,12 @@ async def probe(clients: Sequence[Client], purse: Purse) -> None:
         raise EndpointError(
             first.place, first.what, first.remedy, more=[p for e in errors[1:] for p in e.problems]
         )
+
+
+def _remedy(target: Target, answer: Timeline) -> str:
+    if answer.status == 404 and target.without_path:
+        return f"base_url has no path: try {target.base_url}/v1, else check model and key"
+    return _REMEDY.get(answer.outcome, "see what the server sent")
 
 
 async def ask(client: Client, prompt: Prompt, purse: Purse) -> Timeline:

@@ -5,6 +5,7 @@ Durations are `int` nanoseconds. Files are absolute paths after loading.
 """
 
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -84,6 +85,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     session: SessionKey | None = None
     price: Price | None = None
     alone: bool = True
+
+    @property
+    def without_path(self) -> bool:
+        """Whether base_url ends with its host: most servers answer below /v1, some do not."""
+        return self.base_url is not None and not urlsplit(self.base_url).path
 
     @property
     def window_tokens(self) -> int | None:
