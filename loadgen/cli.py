@@ -53,8 +53,8 @@ def _scenario_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--api-key-env", metavar="VAR", help="Variable that holds the key."),
         click.option("--concurrency", metavar="N", help="Sessions at any time, for each target."),
         click.option("--rate", metavar="R", help="Sessions that arrive, like 20/s, for each target."),
-        click.option("--requests", metavar="N", help="Sessions in the window, for each target."),
-        click.option("--duration", metavar="D", help="Length of the window, like 30s."),
+        click.option("--requests", metavar="N", help="Sessions in the window, for each target; or .."),
+        click.option("--duration", metavar="D", help=".. its length, like 30s: whichever comes first."),
         click.option("--warmup", metavar="D", help="Time before the window opens."),
         click.option("--ramp", metavar="D", help="Time over which the sessions begin."),
         click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of plan and prompts."),
@@ -105,7 +105,7 @@ def _confirm(question: str) -> None:
     "--no-probe", is_flag=True, help="Send no request before the load to see that the target answers."
 )
 @click.option("--yes", is_flag=True, help="Don't ask, whatever the run can cost.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress, nor where the run lies.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the table.")
 def run(
     scenario: Path, out: Path, *, no_probe: bool, yes: bool, quiet: bool, as_json: bool, **options: Any

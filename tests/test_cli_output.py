@@ -222,6 +222,35 @@ def test_check_sends_nothing(tmp_path: Path) -> None:
     assert {f.name for f in tmp_path.iterdir()} == {"s.toml", "prompts.jsonl"}
 
 
+@pytest.mark.parametrize(
+    ("load", "option"),
+    [({"duration": "5s"}, ("--requests", "10")), ({"requests": 10}, ("--duration", "5s"))],
+    ids=["--requests", "--duration"],
+)
+def test_a_count_and_a_time_both_hold(
+    tmp_path: Path, load: dict[str, object], option: tuple[str, ...]
+) -> None:
+    path = write_scenario(tmp_path, target("a", "http://127.0.0.1:9/v1"), load=load)
+    done = invoke("check", path, *option)
+    assert "ends after 5s or 10 sessions, whichever is first" in done.stdout
+
+
+def test_check_warns_of_a_base_url_without_path(tmp_path: Path) -> None:
+    urls = {
+        "a": "http://127.0.0.1:9/",
+        "b": "http://127.0.0.1:9/v1",
+        "c": "http://127.0.0.1:9/openai",
+        "d": None,
+    }
+    path = write_scenario(tmp_path, *(target(name, url) for name, url in urls.items()), load=TEN)
+    done = invoke("check", path)
+    assert done.exit_code == 0, done.stderr
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    (note,) = [i for i, line in enumerate(lines) if "has no path" in line]
+    assert lines[note] == "note: base_url has no path, and most servers answer below /v1"
+    assert lines[note - 1].endswith("a: a at http://127.0.0.1:9")
+
+
 def test_check_knows_what_limits_a_run(tmp_path: Path) -> None:
     keys = {"source": "jsonl", "file": "prompts.jsonl", "on_end": "stop"}
     limited = target("a", "http://127.0.0.1:9/v1", max_connections=3)
