@@ -207,15 +207,43 @@ def test_a_wrong_usage_is_told_by_click(folder: Path, args: tuple[str, ...]) -> 
     assert result.stderr.count("Error: ") == 1
 
 
-def test_a_key_that_a_header_cant_carry_is_not_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LLM_KEY", "sk-secret\nsecond")
-    write(folder)
-    result = run(folder, "--api-key-env", "LLM_KEY")
+UNSENDABLE = [
+    "sk-secret\nsecond",
+    "sk-secret\r\nX-Evil: second",
+    "sk-secret é second",
+    "sk-secret 日本 second",
+]
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("value", UNSENDABLE, ids=["LF", "CR LF", "latin-1", "beyond latin-1"])
+def test_a_value_that_a_header_cant_carry_is_not_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, value: str
+) -> None:
+    monkeypatch.setenv("LLM_KEY", value)
+    write(folder, edit("targets.0.headers", {"x-token": {"env": "LLM_KEY"}}))
+    out = ("--out", folder / "out") if command == "run" else ()
+    result = mistake(command, folder / "s.toml", *out)
     assert result.exit_code == 2
     (line,) = lines_of(result)
-    assert "LLM_KEY" in line
-    assert "sk-secret" not in line
-    assert "second" not in line
+    what = "the value of LLM_KEY holds characters that an HTTP header can't carry"
+    assert line == f"targets[0].headers.x-token: {what}; set it to the bare key"
+
+
+def test_check_tells_all_values_that_cant_be_sent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_KEY", UNSENDABLE[0])
+
+    def change(tables: dict[str, Any]) -> None:
+        edit("targets.0.query", {"code": {"env": "LLM_KEY"}, "other": {"env": "NO_SUCH_KEY"}})(tables)
+        edit("targets.0.api_key_env", "LLM_KEY")(tables)
+
+    write(folder, change)
+    result = mistake("check", folder / "s.toml")
+    assert result.exit_code == 2
+    assert [line.split(":")[0] for line in lines_of(result)] == [
+        "targets[0].api_key_env",
+        "targets[0].query.code",
+    ]
 
 
 def test_out_below_a_regular_file(tmp_path: Path) -> None:

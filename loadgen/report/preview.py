@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from loadgen.errors import Problem, ScenarioError
 from loadgen.plan.plan import Plan
 from loadgen.plan.routes import choose, prompt_tokens
 from loadgen.report.chart import chart
@@ -19,6 +20,7 @@ from loadgen.run.most import CAPS
 from loadgen.run.prices import priced
 from loadgen.scenario.model import FromEnv, Scenario, Target
 from loadgen.units import format_duration, format_usd
+from loadgen.wire.request import from_environment
 from loadgen.workload.prompt import Prompts, Turn, joined
 
 
@@ -35,8 +37,9 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
     """Return the text, lines of at most about 100 characters.
 
     Raises:
-        ScenarioError: the budget can't be kept.
+        ScenarioError: the budget can't be kept, or a variable holds what a header can't carry.
     """
+    _check_values(scenario)
     per = " for each target" if plan.targets > 1 else ""
     numbers = first_sessions(plan, prompts)
     lines = [f"{scenario.name}: the scenario is right"]
@@ -66,11 +69,35 @@ def _target(target: Target) -> Iterator[str]:
         yield "note: base_url has no path, and most servers answer below /v1"
     if target.insecure:
         yield "INSECURE: certificates are not checked"
-    values = [*target.headers.values(), *target.query.values()]
-    names = [target.api_key_env, *(v.env for v in values if isinstance(v, FromEnv))]
-    for name in dict.fromkeys(names):
-        if name and not os.environ.get(name, "").strip():  # as a run reads it
+    for name in dict.fromkeys(_variables(target).values()):
+        if not _is_set(name):
             yield f"the environment variable {name} is not set: a run would stop there; export {name}=..."
+
+
+def _variables(target: Target) -> dict[str, str]:
+    """Return the variables that a target names, by key."""
+    named = {} if target.api_key_env is None else {"api_key_env": target.api_key_env}
+    for table in ("headers", "query"):
+        values: dict[str, str | FromEnv] = getattr(target, table)
+        named |= {f"{table}.{key}": v.env for key, v in values.items() if isinstance(v, FromEnv)}
+    return named
+
+
+def _is_set(name: str) -> bool:
+    return bool(os.environ.get(name, "").strip())  # as a run reads it
+
+
+def _check_values(scenario: Scenario) -> None:
+    problems: list[Problem] = []
+    for i, target in enumerate(scenario.targets):
+        for key, name in _variables(target).items():
+            try:
+                if _is_set(name):  # else it may be where the run will be
+                    from_environment(f"targets[{i}].{key}", name, os.environ)
+            except ScenarioError as error:
+                problems += error.problems
+    if problems:
+        raise ScenarioError.of(problems)
 
 
 def _load(scenario: Scenario, plan: Plan, per: str) -> Iterator[str]:

@@ -47,7 +47,12 @@ class RequestHead:
         return text
 
 
-def _from_environment(place: str, name: str, environ: Mapping[str, str]) -> str:
+def from_environment(place: str, name: str, environ: Mapping[str, str]) -> str:
+    """Return the value of a variable, as it can be sent.
+
+    Raises:
+        ScenarioError: at `place`: it is not set, or no header can carry it (its value is never shown).
+    """
     value = environ.get(name, "").strip()
     if not value:
         raise ScenarioError(place, f"the environment variable {name} is not set", f"export {name}=...")
@@ -61,7 +66,7 @@ def request_head(target: Target, place: str, environ: Mapping[str, str] | None =
     """Build the head of a target's requests; reads the key and header values from the environment.
 
     Raises:
-        ScenarioError: a variable that the scenario names is not set (its value is never shown).
+        ScenarioError: a variable that the scenario names can't be sent, see `from_environment`.
     """
     environ = os.environ if environ is None else environ
     assert target.base_url is not None  # noqa: S101  # run gives simulated targets their address first
@@ -75,7 +80,7 @@ def request_head(target: Target, place: str, environ: Mapping[str, str] | None =
     def value(key_place: str, given: str | FromEnv) -> str:
         if isinstance(given, str):
             return given
-        secrets.append(_from_environment(key_place, given.env, environ))
+        secrets.append(from_environment(key_place, given.env, environ))
         return secrets[-1]
 
     headers = {
@@ -86,7 +91,7 @@ def request_head(target: Target, place: str, environ: Mapping[str, str] | None =
         "Content-Type": "application/json",
     }
     if target.api_key_env is not None:
-        key = _from_environment(f"{place}.api_key_env", target.api_key_env, environ)
+        key = from_environment(f"{place}.api_key_env", target.api_key_env, environ)
         secrets.append(key)
         headers["Authorization"] = f"Bearer {key}"
     for name, given in target.headers.items():
