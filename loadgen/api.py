@@ -92,7 +92,6 @@ def run(scenario: Scenario, options: RunOptions) -> RunResult:
             the run, and its result is returned.
     """
     begin = time.perf_counter()
-    scenario = msgspec.structs.replace(scenario, workloads=tuple(map(decide_salt, scenario.workloads)))
     result: RunResult | None = None
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError), contextlib.ExitStack() as stack:
         targets = scenario.targets
@@ -131,6 +130,8 @@ class _Run:
     def __init__(
         self, scenario: Scenario, targets: tuple[Target, ...], options: RunOptions, begin_s: float
     ) -> None:
+        self.repeats = all(w.repeats for w in scenario.workloads)
+        scenario = msgspec.structs.replace(scenario, workloads=tuple(map(decide_salt, scenario.workloads)))
         self.scenario = scenario
         self.asked = asked = msgspec.structs.replace(scenario, targets=priced(targets))
         self.options = options
@@ -295,6 +296,7 @@ class _Run:
             stopped_by=None if runner is None else runner.stopped_by,
             set_aside=self.prompts.set_aside,
             max_usd=self.scenario.budget.max_usd,
+            repeats_prompts=self.repeats,
         )
         vitals = Vitals(loop_lag="") if runner is None else _vitals(runner.health)
         ran_out = () if runner is None else runner.ran_out

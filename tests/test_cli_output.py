@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from loadgen.simulator.process import start
 from tests.endpoint import Asked, Endpoint, refusal, silence, stream
 from tests.program import (
     ended_well,
@@ -190,6 +191,31 @@ def test_the_runs_own_scenario_repeats_the_run(tmp_path: Path) -> None:
     assert len(set(bodies)) == 8
     assert sorted(bodies[:8]) == sorted(bodies[8:])
     assert read_report(first)["run"]["digest"] == read_report(second)["run"]["digest"]
+
+
+def test_a_rerun_says_that_it_met_a_warm_cache(tmp_path: Path) -> None:
+    """Its own scenario sends the same bytes; with a salt of its own it is cold again."""
+    words = {"source": "synthetic", "prompt_tokens": 600, "output_tokens": 2, "chars_per_token": 4.0}
+    path = write_scenario(tmp_path, target("gpt-5.5"), load={"requests": 4, "concurrency": 2}, workload=words)
+
+    def run(scenario: Path, name: str, *args: str) -> tuple[Path, bool]:
+        out = tmp_path / name
+        done = invoke(
+            "run", scenario, "--base-url", simulator.base_url, "--out", out, "--yes", "--no-probe", *args
+        )
+        found = read_report(only_run(out))["targets"][0]["cached_before"]
+        said = [reason for reason in reasons(read_report(only_run(out))) if "server's cache" in reason]
+        assert bool(said) == (found is not None and found > 0.5) == ("the salt is that of" in done.stdout)
+        return only_run(out) / "scenario.toml", bool(said)
+
+    with start() as simulator:
+        own, warm = run(path, "first")
+        assert not warm
+        assert run(own, "again")[1]
+        assert not run(own, "anew", "--set", "workload.salt=true")[1]
+        assert not run(own, "mine", "--set", "workload.salt=mine")[1]  # a first time
+        assert "with this salt before, a cache knows it" in invoke("check", own).stdout
+        assert "with this salt before" not in invoke("check", path).stdout
 
 
 def test_base_url_and_models_of_the_command_line(tmp_path: Path) -> None:

@@ -78,8 +78,21 @@ def _with_intervals(part: Part, *, steady: bool) -> TargetReport:
     rising = _rising(part) if steady and "rate" in part.report.run.load else None
     slow = tuple(slowest(part, "ttft" if metrics["ttft_ms"].count else "e2e"))
     return msgspec.structs.replace(
-        target, metrics=metrics, groups=_groups(part), drift=moved, rising_ttft_ms=rising, slowest=slow
+        target,
+        metrics=metrics,
+        groups=_groups(part),
+        drift=moved,
+        rising_ttft_ms=rising,
+        slowest=slow,
+        cached_before=_cached_before(part) if part.report.run.repeats_prompts else None,
     )
+
+
+def _cached_before(part: Part) -> float | None:
+    rows = part.ok() & (part.columns.turn == 0)
+    cached, prompt = (part.columns.metric(name)[rows] for name in ("cached_tokens", "prompt_tokens"))
+    told = ~np.isnan(cached) & (prompt > 0)
+    return round(float(cached[told].sum() / prompt[told].sum()), 4) if told.any() else None
 
 
 def _groups(part: Part) -> tuple[GroupReport, ...]:

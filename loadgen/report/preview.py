@@ -228,6 +228,8 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts, numbers: Sequence[i
         yield f"  set aside        {', '.join(f'{n:,} {what}' for what, n in prompts.set_aside.items() if n)}"
     salted = all(w.salt for w in scenario.workloads)
     salt = "every prompt begins with a mark of its own" if salted else "none: a cache may serve"
+    if any(isinstance(w.salt, str) for w in scenario.workloads):
+        salt += "; with this salt before, a cache knows it"
     yield f"  salt             {salt}"
 
 

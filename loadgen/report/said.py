@@ -25,7 +25,7 @@ def sentences(report: Report) -> list[str]:
     said = [
         *_each(targets, [_got(t, "prompt") for t in targets]),
         *_each(targets, [_got(t, "output") for t in targets]),
-        *_cached(targets),
+        *_cached(report),
         *_each(targets, [words(t.slowest) for t in targets]),
     ]
     said += [clean(flag) for flag in report.comparison_flags]
@@ -56,15 +56,17 @@ def _got(target: TargetReport, what: str) -> str:
     return f"{what} tokens: asked {asked.p50:,.0f}, got {got.p50:,.0f} (medians), {more}"
 
 
-def _cached(targets: Sequence[TargetReport]) -> Iterator[str]:
+def _cached(report: Report) -> Iterator[str]:
     """One sentence a target, over all of its levels."""
+    targets = report.targets
     names = dict.fromkeys(map(name_of, targets))
     for name in names:
         mine = [t for t in targets if name_of(t) == name]
         ok, told = sum(t.requests.ok for t in mine), sum(t.tokens.requests_cache_told for t in mine)
         of = f"{name}: " if len(names) > 1 else ""
         if ok and not told:
-            yield f"{of}prompt cache: not known, the server does not tell what it had cached"
+            before = "; a run with this salt before will have filled it" if report.run.repeats_prompts else ""
+            yield f"{of}prompt cache: not known, the server does not tell what it had cached{before}"
         elif told:
             tokens = max(1, sum(t.tokens.prompt_cache_told for t in mine))
             share = percent(sum(t.tokens.cached for t in mine) / tokens)

@@ -227,7 +227,8 @@ class TargetReport(msgspec.Struct, frozen=True):
     window_s: its measurement window (in a run ended by count: until its last answer). target: its name alone.
     cost: None where its price is not known.
     groups: by task where there are several, by turn where conversations have several, by route's target.
-    routes: of the routed mix only.
+    routes: of the routed mix only. cached_before: where the run repeats prompts, the share of its first
+    turns' prompt tokens that a cache served; None: not told.
     """
 
     name: str
@@ -253,6 +254,7 @@ class TargetReport(msgspec.Struct, frozen=True):
     drift: Drift | None = None
     rising_ttft_ms: tuple[float, float] | None = None
     slowest: tuple[SlowGroup, ...] = ()
+    cached_before: float | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -316,7 +318,8 @@ class Run(msgspec.Struct, frozen=True):
 
     open_loop: sessions arrived by a schedule. stopped_by: what ended it: "duration", "requests", "until",
     "errors", "prompts" (used up), "budget", "user"; None: not known. set_aside: what `too_long` did with
-    prompts. max_usd: the budget; None: there was none.
+    prompts. max_usd: the budget; None: there was none. repeats_prompts: they have the mark of an earlier run,
+    and no other beginning in common.
     """
 
     id: str
@@ -339,6 +342,7 @@ class Run(msgspec.Struct, frozen=True):
     stopped_by: str | None = None
     set_aside: dict[str, int] = {}
     max_usd: float | None = None
+    repeats_prompts: bool = False
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -107,3 +107,12 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     image_output: ImageOutput = msgspec.field(default_factory=ImageOutput)
     batch: Count = msgspec.field(default_factory=lambda: Count(1))
     risk: NonEmpty | None = None
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its prompts are those of an earlier run, and share no beginning within one.
+
+        What a cache knows of such a prompt it knew before the run.
+        """
+        shares = self.shared_prefix is not None or self.tools or self.source == "mooncake"
+        return isinstance(self.salt, str) and not shares

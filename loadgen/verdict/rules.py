@@ -29,6 +29,7 @@ RATE_OFF: Final = 0.005
 HELD_BACK: Final = 0.01  # the share of arrivals that a cap may hold back before it is said: what a p99 sees
 FALSE_ALARM: Final = 0.001
 DRIFT: Final = 0.1  # how far the medians of a window's halves may be apart, with 95 % confidence
+WARM: Final = 0.5  # the share of prompt tokens from a cache; a chat template alone is far less
 SHORTEST_S: Final = 1.0  # of a shorter run half a percent is within a stall of 5 ms
 
 
@@ -257,6 +258,15 @@ def _drift(report: Report) -> Iterator[str]:
         yield f"{target.name}: {what}: {remedy}"
 
 
+def _warm_cache(report: Report) -> Iterator[str]:
+    """Raised by no chance: within a run these prompts have nothing in common that a cache could know."""
+    for target in report.targets:
+        if target.cached_before is not None and target.cached_before > WARM:
+            what = f"{target.cached_before:.0%} of the prompt tokens came from the server's cache"
+            why = "it knew these prompts, the salt is that of an earlier run"
+            yield f"{target.name}: {what}: {why}: set workload.salt to true for a cold one"
+
+
 def _client_errors(report: Report) -> Iterator[str]:
     for target in report.targets:
         if failed := target.requests.outcomes.get("client_error", 0):
@@ -296,6 +306,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("few samples", "suspect", _few),
     Rule("until", "suspect", _not_known),
     Rule("drift", "suspect", _drift),
+    Rule("warm cache", "suspect", _warm_cache),
     Rule("token sources", "suspect", _mixed_tokens),
     Rule("unfinished", "suspect", _unfinished),
 )

@@ -237,6 +237,12 @@ def test_what_the_cache_served(invent: Any, cached: int, told: int, requests: in
     assert said in " ".join(show(report).split())
 
 
+def test_a_cache_that_is_not_told_of_may_know_the_prompts_of_an_earlier_run(invent: Any) -> None:
+    tokens = Tokens(5000, 0, 0, 10, "usage", {"usage": 1000}, 0, 0)
+    (said,) = sentences(invent.report(invent.target(tokens=tokens), repeats_prompts=True))
+    assert said.endswith("does not tell what it had cached; a run with this salt before will have filled it")
+
+
 def test_the_cache_of_all_levels_is_one(invent: Any) -> None:
     report = at_levels(invent)
     tokens = [

@@ -1,11 +1,13 @@
 """`[workload]`: what each source takes and refuses."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from loadgen.scenario.lengths import ConstantTime, LognormalTime
+from loadgen.scenario.lengths import ConstantTime, Count, LognormalTime, Tokens
 from loadgen.scenario.load import load
+from loadgen.scenario.words import SharedPrefix, Tool, Workload
 from tests.scenario.written import LOAD, TARGET, cases, lines_of, scenario
 
 WORKLOADS = [
@@ -163,3 +165,19 @@ def test_users_think_between_conversations(tmp_path: Path) -> None:
     think = {"kind": "lognormal", "median": "2s", "p95": "4s"}
     (workload,) = load(path, [("workload.think_time", think)]).workloads
     assert workload.think_time == LognormalTime(2 * 10**9, 4 * 10**9)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("keys", "repeats"),
+    [
+        ({"salt": "a1b2c3d4"}, True),
+        ({}, False),
+        ({"salt": False}, False),
+        ({"salt": "a1b2c3d4", "shared_prefix": SharedPrefix(prefixes=Count(2), tokens=Tokens(64))}, False),
+        ({"salt": "a1b2c3d4", "source": "mooncake"}, False),
+        ({"salt": "a1b2c3d4", "tools": (Tool(name="look", result=""),)}, False),
+    ],
+    ids=["given", "a fresh one", "none", "a shared prefix", "a trace with shared blocks", "tools"],
+)
+def test_whose_prompts_only_an_earlier_run_can_have_warmed(keys: dict[str, Any], repeats: bool) -> None:
+    assert Workload(**keys).repeats is repeats

@@ -33,6 +33,7 @@ SILENT = {
     "the cap made them wait": report(target(send_lag_ms=900.0), arrivals=arrivals(delayed=500)),
     "drift that may be chance": report(moved(1.4, (1.11, 1.7), 0.01)),
     "drift of less than a tenth": report(moved(1.12, (1.09, 1.15), 1e-9)),
+    "a template in the cache": report(msgspec.structs.replace(target(), cached_before=0.5)),
     "tokens all from events": report(target(sources={"events": GOOD})),
 }
 
@@ -42,7 +43,9 @@ def test_silence(good: Report) -> None:
     assert judge(good).verdict == Verdict("valid")
 
 
+KNEW = "it knew these prompts, the salt is that of an earlier run: set workload.salt to true for a cold one"
 LESS = "it used 30% of a core, so something else kept it from running: use a quieter machine"
+LOST = "were cut off: its figures are of those few"
 LATE = "a longer ramp, fewer streams or more max_connections"
 FULL = "max_in_flight = 8 requests were under way"
 LOWER = "a higher cap, or a lower rate"
@@ -153,6 +156,12 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
         "suspect",
         [f"49.7 arrivals/s were delivered of 50.0 planned (for each target): {LESS}"],
     ),
+    "prompts of an earlier run": (
+        "warm cache",
+        report(msgspec.structs.replace(target(), cached_before=0.934), target("b")),
+        "suspect",
+        [f"a: 93% of the prompt tokens came from the server's cache: {KNEW}"],
+    ),
     "many cut off": (
         "cut off",
         report(target("a", outcomes={"ok": 200, "cancelled": 101}), target("b")),
@@ -241,14 +250,8 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
         ),
         "invalid",
         [
-            (
-                "a: only 490 of 1,000 requests were answered, 0 failed and 510 were cut off: its figures "
-                "are of those few; lower the load"
-            ),
-            (
-                "b: only 100 of 400 requests were answered, 300 failed and 0 were cut off: its figures "
-                "are of those few; most often: HTTP 500: no"
-            ),
+            f"a: only 490 of 1,000 requests were answered, 0 failed and 510 {LOST}; lower the load",
+            f"b: only 100 of 400 requests were answered, 300 failed and 0 {LOST}; most often: HTTP 500: no",
         ],
     ),
     "a queue that grows": (
