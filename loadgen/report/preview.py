@@ -229,7 +229,7 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts, numbers: Sequence[i
     salted = all(w.salt for w in scenario.workloads)
     salt = "every prompt begins with a mark of its own" if salted else "none: a cache may serve"
     if any(isinstance(w.salt, str) for w in scenario.workloads):
-        salt += "; with this salt before, a cache knows it"
+        salt += " (the salt is given: a cache may know it)"
     yield f"  salt             {salt}"
 
 
