@@ -14,4 +14,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        # a Ctrl-C that fell into a module's exec("...") has been dealt with, but CPython remembers it until
+        # the next exec, and would end `python -m` by SIGINT instead of with our exit code
+        exec("")  # noqa: S102
