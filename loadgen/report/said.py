@@ -103,7 +103,9 @@ def _arrivals(report: Report) -> Iterator[str]:
     rates = known.get("rate_planned_per_s"), known.get("rate_delivered_per_s")
     if None not in rates:
         each = " for each target" if len({name_of(t) for t in report.targets}) > 1 else ""
-        text += f"; {number(rates[0])}/s planned, {number(rates[1])}/s delivered{each}"
+        rate, law = report.run.load.get("rate"), report.run.load.get("arrivals", "poisson")
+        drawn = f" (drawn at random for {clean(str(rate))})" if rate is not None and law != "constant" else ""
+        text += f"; {number(rates[0])}/s planned{drawn}, {number(rates[1])}/s delivered{each}"
     gaps = known.get("planned_gap_cv"), known.get("delivered_gap_cv")
     if None not in gaps:
         text += f"; variation of gaps {gaps[0]:.2f} planned, {gaps[1]:.2f} delivered"
