@@ -265,7 +265,8 @@ def test_arrivals_prompts_and_the_end(invent: Any) -> None:
     arrivals |= {"rate_planned_per_s": 50.0, "rate_delivered_per_s": 47.5}
     arrivals |= {"planned_gap_cv": 1.004, "delivered_gap_cv": 1.02}
     instrument = msgspec.structs.replace(report.instrument, arrivals=arrivals)
-    rest = "; 50.0/s planned (drawn at random for 50/s), 47.5/s delivered; variation of gaps 1.00 planned, 1.02 delivered"
+    rest = "; 50.0/s planned (drawn at random for 50/s), 47.5/s delivered"
+    rest += "; variation of gaps 1.00 planned, 1.02 delivered"
     told = "arrivals of the whole run: 2,000 planned, 1,900 delivered"
     told += " (200 of them late, held back by max_in_flight)"
     assert sentences(msgspec.structs.replace(report, instrument=instrument, run=held))[0] == (
