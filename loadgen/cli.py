@@ -112,8 +112,8 @@ def run(
 ) -> None:
     """Replay a scenario, write a run folder, print the table.
 
-    Exit codes: 0 done, 1 could not run, 2 usage or scenario wrong, 3 an objective missed, 4 invalid as a
-    measurement, 130 interrupted (the run folder is complete up to then).
+    Exit codes: 0 done, 1 could not run, 2 usage or scenario wrong, 3 an objective missed or ended by
+    stop_at_errors, 4 invalid as a measurement, 130 interrupted (the run folder is complete up to then).
     """
     try:
         from loadgen.api import RunOptions  # noqa: PLC0415 - not for --help
