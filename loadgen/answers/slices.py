@@ -16,6 +16,7 @@ SLOWEST: Final = 0.01
 FEWEST_SLOW: Final = 10
 _AT_LEAST: Final = 1.5  # how many times its share of all a group's share of the slowest is
 _SLICES: Final = 10
+_TURNS: Final = 9  # after the first; those behind them are one group
 _PERCENTS: Final = (50, 90, 99)
 _LENGTHS: Final = (0, 128, 512, 2_048, 8_192, 32_768, 131_072)
 
@@ -86,8 +87,12 @@ def groups(part: Part, by: str) -> Iterator[tuple[str, Bools]]:
     """Yield every group of a grouping: its name, and which of all requests are in it."""
     columns = part.columns
     if by == "turn":
+        most = min(int(columns.turn.max(initial=0)), _TURNS)
         yield "first", columns.turn == 0
-        yield "later", columns.turn > 0
+        for turn in range(1, most):
+            yield f"{turn + 1}", columns.turn == turn
+        if most:
+            yield f"{most + 1}{' and later' if most == _TURNS else ''}", columns.turn >= most
     elif by == "connection":
         new = ~np.isnan(columns.metric("connect"))
         yield "new", new

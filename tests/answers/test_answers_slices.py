@@ -49,6 +49,16 @@ def test_the_groups_of_a_grouping_are_all_requests_once(part: Part, by: str) -> 
     assert sum(group.requests for group in slices(part, by, "ttft")) == expected > 1_500
 
 
+def test_turns_are_told_apart_up_to_a_number(part: Part) -> None:
+    turns = np.arange(len(part.columns.turn), dtype=np.int32) // 4 % 12
+    many = replace(part, columns=part.columns._replace(turn=turns))
+    assert [group.name for group in slices(many, "turn", "ttft")] == [
+        "first",
+        *map(str, range(2, 10)),
+        "10 and later",
+    ]
+
+
 def test_stages_are_told_apart(part: Part) -> None:
     stages = [{"time": "20s", "from": "1/s"}, {"time": "10s", "from": "1/s", "to": "15/s"}]
     run = msgspec.structs.replace(part.report.run, load={"warmup": "5s", "stages": stages})
@@ -88,7 +98,8 @@ def test_the_command_prints_every_target(part: Part, tmp_path: Path) -> None:
     rows = json.loads(done.output)
     assert {row["group"] for row in rows} == {"summary", "completion"}
     assert len({row["target"] for row in rows}) == 2
-    assert CliRunner().invoke(main, ["report", str(folder), "--by", "turn"]).output.count("later") == 2
+    of_turns = CliRunner().invoke(main, ["report", str(folder), "--by", "turn"]).output
+    assert (of_turns.count("\nfirst "), of_turns.count("\n2 ")) == (2, 2)
 
 
 @pytest.mark.parametrize(
