@@ -32,7 +32,7 @@ def _take(rows: Rows, line: int, fields: list[str]) -> None:
     at_ns = _seconds_ns(time)
     prompt_tokens, output_tokens = whole(prompt, "Request tokens"), whole(output, "Response tokens")
     if output_tokens == 0:  # the dataset's own mark of a request that failed
-        rows.fail(at_ns)
+        rows.fail(line, at_ns)
     else:
         rows.add(line, at_ns, prompt_tokens, output_tokens)
 

@@ -25,8 +25,7 @@ class JsonlPrompts:
     """The prompts of a file, in its order; lines of one `session_id` are the turns of one session.
 
     Sessions are numbered by the first line of each, and come again from the first one on. on_end = "stop":
-    they end with the last (count is their number). contents_digest is of the file's bytes. arrivals_ns: where
-    the lines have a `timestamp`; shape (sessions,).
+    they end with the last (count is their number). contents_digest is of the file's bytes.
 
     Raises:
         DataError: the file can't be read, is empty, or has broken lines; names up to 10 of them.
@@ -40,7 +39,7 @@ class JsonlPrompts:
         self._path = path
         self._task = workload.task
         self._recorded = workload.history == "recorded"
-        index = _Index(Mistakes(path), recorded=self._recorded)
+        index = _Index(path, recorded=self._recorded)
         self._lines = KeptLines(path, "JSON Lines file", index.look)
         index.mistakes.settle()
         if not self._lines:
@@ -49,11 +48,20 @@ class JsonlPrompts:
         self.set_aside: dict[str, int] = {}
         self._sessions = index.sessions
         self.count: int | None = self._sessions if workload.on_end == "stop" else None
-        self.arrivals_ns: Int64s | None = None
-        if index.arrivals_ns:
-            self.arrivals_ns = np.array(index.arrivals_ns, dtype=np.int64)
+        self._mistimed = index.mistimed
+        self._arrivals_ns = np.array(index.arrivals_ns, dtype=np.int64) if index.arrivals_ns else None
         # without ids a session is its line
         self._by_session = index.lines_by_session() if index.ids else None
+
+    @property
+    def arrivals_ns(self) -> Int64s | None:
+        """When each session began, in ns from the first, shape (sessions,); None: no line has a `timestamp`.
+
+        Raises:
+            DataError: timestamps are out of order, or only some sessions have one; names up to 10 lines.
+        """
+        self._mistimed.settle()
+        return self._arrivals_ns
 
     def conversation(self, session: int) -> Conversation:
         """Return a session.
@@ -93,8 +101,9 @@ class JsonlPrompts:
 class _Index:
     """What is known of a file's lines once they were read: whose they are, and when they came."""
 
-    def __init__(self, mistakes: Mistakes, *, recorded: bool) -> None:
-        self.mistakes = mistakes
+    def __init__(self, path: str, *, recorded: bool) -> None:
+        self.mistakes = Mistakes(path)
+        self.mistimed = Mistakes(path)  # of no harm where nobody asks for the times
         self.sessions = 0
         self.ids: dict[str | int, int] = {}
         self.arrivals_ns = array("q")
@@ -102,6 +111,7 @@ class _Index:
         self._recorded = recorded
         self._unanswered: dict[int, int] = {}  # session -> the number of its last line, which has no answer
         self._first_ns: int | None = None
+        self._last_line = 0
 
     def look(self, number: int, line: bytes) -> None:
         """Check a line; number: of the line, from 1."""
@@ -132,12 +142,12 @@ class _Index:
         """Note when a session began: all of them say it, or none; none before the one above."""
         if at_ns is None:
             if self.arrivals_ns:
-                self.mistakes.add(
+                self.mistimed.hold(
                     number, "has no `timestamp`, but lines above have one", "add it, or none at all"
                 )
             return
         if not self.arrivals_ns and self.sessions > 1:
-            self.mistakes.add(
+            self.mistimed.hold(
                 number, "has a `timestamp`, but lines above have none", "add theirs, or none at all"
             )
             return
@@ -145,14 +155,14 @@ class _Index:
             self._first_ns = at_ns
         since_ns = at_ns - self._first_ns
         last_ns = self.arrivals_ns[-1] if self.arrivals_ns else 0
+        if since_ns > LONGEST_NS:
+            self.mistimed.hold(number, "is more than ten years after the first line", "check its `timestamp`")
+            return
         if since_ns < last_ns:
-            self.mistakes.add(
-                number, f"begins {said_s(last_ns - since_ns)} before the session above it", NOT_SORTED
-            )
-        elif since_ns > LONGEST_NS:
-            self.mistakes.add(number, "is more than ten years after the first line", "check its `timestamp`")
-        else:
-            self.arrivals_ns.append(since_ns)
+            what = f"begins {said_s(last_ns - since_ns)} before the session of line {self._last_line}"
+            self.mistimed.hold(number, what, NOT_SORTED)
+        self.arrivals_ns.append(since_ns)
+        self._last_line = number
 
     def lines_by_session(self) -> tuple[Int64s, Int64s]:
         """Return the lines, those of a session together, and where each session begins."""

@@ -43,9 +43,14 @@ class Mistakes:
         Raises:
             DataError: this was the tenth.
         """
-        self._problems.append(Problem(f"{self.path}:{number}", what, remedy))
+        self.hold(number, what, remedy)
         if len(self._problems) == _MOST_PROBLEMS:
             self.settle()
+
+    def hold(self, number: int, what: str, remedy: str = "") -> None:
+        """Note a mistake that matters only if `settle` is called; beyond ten they are not kept."""
+        if len(self._problems) < _MOST_PROBLEMS:
+            self._problems.append(Problem(f"{self.path}:{number}", what, remedy))
 
     def settle(self) -> None:
         """End the file.

@@ -101,8 +101,12 @@ class Prompts(Protocol):
 
     count: int | None
     contents_digest: str
-    arrivals_ns: Int64s | None
     set_aside: dict[str, int]
+
+    @property
+    def arrivals_ns(self) -> Int64s | None:
+        """Raises DataError where a file's timestamps are out of order: they matter to a trace alone."""
+        ...
 
     def conversation(self, session: int, target: int) -> Conversation:
         """Return a session (0-based), as the kind of endpoint of `target` (0-based) takes it.

@@ -71,6 +71,7 @@ class Rows:
         self._rows = 0
         self._first_ns: int | None = None
         self._last_ns = 0
+        self._last_line = 0
         self._gap = 0
         self._failed = 0
 
@@ -90,29 +91,31 @@ class Rows:
             )
             self._gap = 0
         if self._first_ns is None:
-            self._first_ns = at_ns
+            self._first_ns, self._last_line = at_ns, line
         since_ns = at_ns - self._first_ns
         number, self._rows = self._rows, self._rows + 1
         if since_ns < self._last_ns:
             self.mistakes.add(
-                line, f"is {said_s(self._last_ns - since_ns)} before the row above it", NOT_SORTED
+                line, f"is {said_s(self._last_ns - since_ns)} before line {self._last_line}", NOT_SORTED
             )
+            # the next row is held against this one: one row out of place is one mistake, or two
+            self._last_ns, self._last_line = since_ns, line
         elif since_ns > LONGEST_NS:
             self.mistakes.add(line, "is more than ten years after the first row", "check its time")
         elif not 0 < prompt_tokens <= _MOST_TOKENS or not 0 < output_tokens <= _MOST_TOKENS:
             self.mistakes.add(line, *_wrong_length(prompt_tokens, output_tokens))
         else:
-            self._last_ns = since_ns
+            self._last_ns, self._last_line = since_ns, line
             self._at_ns.append(since_ns)
             self._prompt.append(prompt_tokens)
             self._output.append(output_tokens)
             self._line.append(line)
             self._number.append(number)
 
-    def fail(self, at_ns: int) -> None:
+    def fail(self, line: int, at_ns: int) -> None:
         """Take the row of a request that failed when it was recorded: it is counted, and not replayed."""
         if self._first_ns is None:
-            self._first_ns = at_ns
+            self._first_ns, self._last_line = at_ns, line
         self._rows += 1
         self._failed += 1
 

@@ -39,8 +39,12 @@ class Source(Protocol):
 
     count: int | None
     contents_digest: str
-    arrivals_ns: Int64s | None
     set_aside: dict[str, int]
+
+    @property
+    def arrivals_ns(self) -> Int64s | None:
+        """See `Prompts`."""
+        ...
 
     def conversation(self, session: int) -> Conversation:
         """Return a session (0-based)."""
@@ -142,7 +146,6 @@ class _Part:
             self._parts = Parts(workload, seed)
             if self._parts.files_digest:
                 self.contents_digest = _both(self.contents_digest, self._parts.files_digest)
-        self.arrivals_ns = self._source.arrivals_ns
         self.set_aside = self._source.set_aside
         self._adds = 0 if workload.source in KINDS else self._opening.shared_tokens
 
@@ -175,6 +178,10 @@ class _Part:
             else None
         )
         return source, Opening(workload, number, seed, maker, rows=rows)
+
+    @property
+    def arrivals_ns(self) -> Int64s | None:
+        return self._source.arrivals_ns
 
     def _cap(self, session: int) -> int | None:
         return self._caps(session) if self._caps else None

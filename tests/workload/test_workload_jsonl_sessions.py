@@ -204,16 +204,38 @@ def test_no_times_no_arrivals(tmp_path: Path) -> None:
 
 
 WRONG_TIMES: dict[str, tuple[list[Any], str]] = {
-    "out of order": ([3, 4, 2.5], r":3: begins 1.5 s before the session above it; sort the file by time"),
+    "out of order": ([3, 4, 2.5], r":3: begins 1.5 s before the session of line 2; sort the file by time"),
     "one missing": ([3, None], ":2: has no `timestamp`, but lines above have one"),
     "one given": ([None, 3], ":2: has a `timestamp`, but lines above have none"),
     "centuries": (["1990-01-01T00:00:00", "2200-01-01T00:00:00"], ":2: is more than ten years after"),
+}
+NO_TIMES: dict[str, tuple[list[Any], str]] = {
     "no such day": (["2023-02-29T00:00:00"], ':1: `timestamp` "2023-02-29" is not a day'),
     "no such hour": (["2023-02-20T24:00:00"], ":1: `timestamp` .* is not a time of day"),
 }
 
 
 @pytest.mark.parametrize(("times", "message"), WRONG_TIMES.values(), ids=WRONG_TIMES.keys())
-def test_wrong_times_are_named(tmp_path: Path, times: list[Any], message: str) -> None:
+def test_wrong_times_are_named_where_times_are_asked_for(
+    tmp_path: Path, times: list[Any], message: str
+) -> None:
+    prompts = read(tmp_path, *({"prompt": str(n), "timestamp": at} for n, at in enumerate(times)))
+    assert prompts.conversation(len(times) - 1).turns[0].messages[0]["content"] == str(len(times) - 1)
+    with pytest.raises(DataError, match=message):
+        prompts.arrivals_ns  # noqa: B018  # that it raises
+
+
+def test_a_session_out_of_place_is_no_mistake_of_all_that_follow(tmp_path: Path) -> None:
+    prompts = read(tmp_path, *({"prompt": "a", "timestamp": at} for at in (0, 30, *range(1, 20), 9, 40)))
+    with pytest.raises(DataError) as raised:
+        prompts.arrivals_ns  # noqa: B018  # that it raises
+    assert [(problem.place.rpartition(":")[2], problem.what) for problem in raised.value.problems] == [
+        ("3", "begins 29 s before the session of line 2"),
+        ("22", "begins 10 s before the session of line 21"),
+    ]
+
+
+@pytest.mark.parametrize(("times", "message"), NO_TIMES.values(), ids=NO_TIMES.keys())
+def test_what_is_no_time_is_named(tmp_path: Path, times: list[Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path, *({"prompt": "a", "timestamp": at} for at in times))

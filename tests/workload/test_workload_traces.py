@@ -1,7 +1,7 @@
 """Traces made up for the test: every format, every way a row can be wrong, and rows beyond the context."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -160,10 +160,33 @@ def test_a_row_out_of_order_is_named(tmp_path: Path, kind: Format) -> None:
     text = HEADING[kind] + "".join(row(kind, at, 5, 5) for at in (1000, 9000, 7500, 9000, 8000))
     lines = [3, 5] if kind == "mooncake" else [4, 6]
     with pytest.raises(
-        DataError, match=r"is 1\.5 s before the row above it; sort the file by time"
+        DataError, match=rf"is 1\.5 s before line {lines[0] - 1}; sort the file by time"
     ) as raised:
         read(tmp_path, kind, text)
     assert [problem.place.rpartition(":")[2] for problem in raised.value.problems] == [str(n) for n in lines]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ((0, 30, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 40), [(3, "0.025 s", 2)]),
+        ((0, 10, 20, 30, 40, 5, 50, 60), [(6, "0.035 s", 5)]),
+        ((0, 30, 11, 12, 13, 14, 15, 16, 17, 18, 19, 10, 40), [(3, "0.019 s", 2), (12, "0.009 s", 11)]),
+        ((30, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), [(2, "0.025 s", 1)]),
+    ],
+    ids=["too far up", "too far down", "two swapped", "the first"],
+)
+def test_a_row_out_of_place_is_no_mistake_of_all_that_follow(
+    tmp_path: Path, kind: Format, times: Sequence[int], said: list[tuple[int, str, int]]
+) -> None:
+    heading = 0 if kind == "mooncake" else 1
+    with pytest.raises(DataError) as raised:
+        read(tmp_path, kind, HEADING[kind] + "".join(row(kind, at, 5, 5) for at in times))
+    assert [(problem.place, problem.what) for problem in raised.value.problems] == [
+        (f"{tmp_path / 'trace'}:{line + heading}", f"is {time} before line {above + heading}")
+        for line, time, above in said
+    ]
 
 
 @pytest.mark.parametrize("kind", FORMATS)

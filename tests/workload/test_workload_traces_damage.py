@@ -86,6 +86,7 @@ def test_damage_is_told_and_never_a_crash(tmp_path: Path, kind: Any) -> None:
         workload = Workload(source=kind, file=FilePath(path), on_end="stop", **keys)
         try:
             prompts = reader(workload, 7, rng.choice([None, 4000]), TextMaker(7))
+            arrivals_ns = prompts.arrivals_ns
         except DataError as error:
             told += [problem.place for problem in error.problems]
             continue
@@ -95,8 +96,8 @@ def test_damage_is_told_and_never_a_crash(tmp_path: Path, kind: Any) -> None:
             turns = prompts.conversation(session).turns
             assert turns
             assert all(turn.messages or turn.body for turn in turns)
-        if prompts.arrivals_ns is not None:
-            arrivals = prompts.arrivals_ns.tolist()
+        if arrivals_ns is not None:
+            arrivals = arrivals_ns.tolist()
             assert len(arrivals) == prompts.count
             assert arrivals == sorted(arrivals)
             assert arrivals[0] >= 0
