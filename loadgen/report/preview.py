@@ -19,6 +19,7 @@ from loadgen.run.limits import most_connections
 from loadgen.run.most import CAPS
 from loadgen.run.prices import priced
 from loadgen.scenario.model import FromEnv, Scenario, Target
+from loadgen.scenario.words import Workload
 from loadgen.units import format_duration, format_usd
 from loadgen.wire.request import from_environment
 from loadgen.workload.prompt import Prompts, Turn, joined
@@ -226,11 +227,32 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts, numbers: Sequence[i
             yield f"  in all about     {', '.join(told)}"
     if any(prompts.set_aside.values()):
         yield f"  set aside        {', '.join(f'{n:,} {what}' for what, n in prompts.set_aside.items() if n)}"
-    salted = all(w.salt for w in scenario.workloads)
-    salt = "every prompt begins with a mark of its own" if salted else "none: a cache may serve"
-    if any(isinstance(w.salt, str) for w in scenario.workloads):
-        salt += " (the salt is given: a cache may know it)"
-    yield f"  salt             {salt}"
+    for i, text in enumerate(_marks(scenario, turns)):
+        yield f"  {'' if i else 'salt':<16} {text}"
+
+
+def _marks(scenario: Scenario, turns: Sequence[_Said]) -> Iterator[str]:
+    """Say whose mark the prompts begin with, a line for each kind of it."""
+    sources: dict[str, list[str]] = {}
+    for workload in scenario.workloads:
+        sources.setdefault(_mark(workload), []).append(workload.source)
+    bodies = sum(turn.body for turn in turns)
+    for mark, of in sources.items() if bodies < len(turns) else ():
+        yield mark if len(sources) == 1 else f"{', '.join(dict.fromkeys(of))}: {mark}"
+    if bodies:
+        yield f"{bodies:,} of {len(turns):,} are a whole `body`, sent as it is: a cache may serve"
+
+
+def _mark(workload: Workload) -> str:
+    """Say whose mark a workload's prompts begin with: as `Opening` puts it."""
+    if not workload.salt:
+        return "none: a cache may serve"
+    given = " (the salt is given: a cache may know it)" if isinstance(workload.salt, str) else ""
+    if workload.shared_prefix is not None:
+        return f"a mark for each shared text: a cache may serve it after its first time{given}"
+    if workload.source == "mooncake":
+        return f"a mark for each time through the file: a cache may serve what its rows share{given}"
+    return f"every prompt begins with a mark of its own{given}"
 
 
 def _sums(looked_at: list[list[_Said]], scale: float) -> Iterator[str]:

@@ -138,6 +138,46 @@ def test_variables_that_are_not_set_are_told_with_the_remedy(
     ]
 
 
+OWN = "every prompt begins with a mark of its own"
+POOL = "a mark for each shared text: a cache may serve it after its first time"
+MADE = '[[workload]]\nsource = "synthetic"\nprompt_tokens = 20\n'
+POOLED = f"{MADE}shared_prefix = {{ prefixes = 2, tokens = 30 }}\n"
+JSONL = '[[workload]]\nsource = "jsonl"\nfile = "p.jsonl"\n'
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (MADE, [OWN]),
+        (f"{POOLED}salt = false", ["none: a cache may serve"]),
+        (POOLED, [POOL]),
+        (
+            '[workload]\nsource = "mooncake"\nfile = "m.jsonl"',
+            ["a mark for each time through the file: a cache may serve what its rows share"],
+        ),
+        (f"{POOLED}{JSONL}weight = 0", [f"synthetic: {POOL}", f"jsonl: {OWN}"]),
+        (
+            '[workload]\nsource = "jsonl"\nfile = "b.jsonl"\non_end = "stop"',
+            ["1 of 1 are a whole `body`, sent as it is: a cache may serve"],
+        ),
+        (JSONL, [OWN, "1 of 3 are a whole `body`, sent as it is: a cache may serve"]),
+    ],
+    ids=["own", "none", "shared texts", "a trace's blocks", "mixture", "bodies alone", "bodies"],
+)
+def test_a_mark_is_told_as_it_is(tmp_path: Path, words: str, told: list[str]) -> None:
+    body = {"stream": True, "messages": [{"role": "user", "content": "c"}]}
+    records = [{"prompt": "a"}, {"prompt": "b"}, {"body": body}]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, records)))
+    (tmp_path / "b.jsonl").write_text(json.dumps(records[2]))
+    row = {"timestamp": 0, "input_length": 600, "output_length": 5, "hash_ids": [1, 2]}
+    (tmp_path / "m.jsonl").write_text(json.dumps(row))
+    lines = said(
+        tmp_path, "requests = 3", f"{words}\non_end = 'stop'" if words == JSONL else words
+    ).splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("  salt "))
+    assert [line[19:] for line in lines[first : lines.index("", first)]] == told
+
+
 def test_objectives_are_told(tmp_path: Path) -> None:
     text = said(tmp_path, "requests = 5\n[slo]\nttft.p99 = '500ms'\ngoodput = '95%'")
     assert "objectives   ttft.p99 <= 500ms\n             goodput >= 95%\n" in text
