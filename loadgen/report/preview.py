@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
@@ -41,7 +42,7 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
         ScenarioError: the budget can't be kept, or a variable holds what a header can't carry.
     """
     _check_values(scenario)
-    per = " for each target" if plan.targets > 1 else ""
+    plan, per = _while_prompts_last(plan, prompts.count), " for each target" if plan.targets > 1 else ""
     numbers = first_sessions(plan, prompts)
     lines = [f"{scenario.name}: the scenario is right"]
     if scenario.description:
@@ -49,13 +50,30 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
     lines.append("")
     for target in scenario.targets:
         lines += _beside("target", _target(target))
-    lines += ["", *_load(scenario, plan, per), *_requests(scenario, plan, prompts, per), *chart(plan)]
+    lines += [
+        "",
+        *_load(scenario, plan, prompts, per),
+        *_requests(scenario, plan, prompts, per),
+        *chart(plan),
+    ]
     lines += ["", *_words(scenario, plan, prompts, numbers)]
     if scenario.routes:
         lines += ["", *_routes(scenario, prompts, numbers)]
     lines += _beside("objectives", [objective.text for objective in scenario.slo.objectives])
     lines += ["", *_beside("cost", _cost(scenario, plan, prompts)), f"plan digest  {plan.digest[:16]}"]
     return "\n".join(lines)
+
+
+def _while_prompts_last(plan: Plan, count: int | None) -> Plan:
+    """Return the plan with no more arrivals than there are prompts; a trace's sessions come again."""
+    if count is None or not plan.open_loop or plan.session is not None:
+        return plan
+    return replace(plan, when_ns=plan.when_ns[:count])
+
+
+def _used_up(plan: Plan, prompts: Prompts) -> bool:
+    """Whether the prompts are what ends an open loop, or may be."""
+    return plan.open_loop and plan.session is None and len(plan.when_ns) == prompts.count
 
 
 def _beside(head: str, texts: Iterable[str]) -> Iterator[str]:
@@ -101,7 +119,7 @@ def _check_values(scenario: Scenario) -> None:
         raise ScenarioError.of(problems)
 
 
-def _load(scenario: Scenario, plan: Plan, per: str) -> Iterator[str]:
+def _load(scenario: Scenario, plan: Plan, prompts: Prompts, per: str) -> Iterator[str]:
     load = scenario.load
     yield f"load         {_how(scenario, per)}"
     if len(plan.levels) > 1:
@@ -109,7 +127,7 @@ def _load(scenario: Scenario, plan: Plan, per: str) -> Iterator[str]:
     if load.max_in_flight is not None and plan.open_loop:
         above = "is dropped" if load.over_cap == "drop" else "waits its turn"
         yield f"cap          {int(load.max_in_flight):,} requests under way{per}; the rest {above}"
-    yield f"window       {_window(scenario, per)}"
+    yield f"window       {_window(scenario, per, used_up=_used_up(plan, prompts))}"
     for until in load.until:
         closely = f"{100 * until.relative:.3g} %"
         yield f"             or once {until.metric} p{until.percentile:g} is known within {closely}"
@@ -156,7 +174,7 @@ def _how(scenario: Scenario, per: str) -> str:
             return f"{some} sessions at any time{per} (closed loop){begun}"
 
 
-def _window(scenario: Scenario, per: str) -> str:
+def _window(scenario: Scenario, per: str, *, used_up: bool) -> str:
     load = scenario.load
     warmup = format_duration(load.warmup_ns)
     opens = f"opens after {warmup} of warm-up, ends then" if load.warmup_ns else "opens at once, ends"
@@ -165,6 +183,8 @@ def _window(scenario: Scenario, per: str) -> str:
         ends.append(f"{int(load.requests):,} sessions{per}")
     if not ends:
         ends.append("the last " + {"stages": "stage", "trace": "arrival"}.get(load.mode, "burst"))
+    if used_up:
+        ends.append("the last prompt")
     first = ", whichever is first" if len(ends) > 1 else ""
     return f"{'of each level: ' if load.levels else ''}{opens} after {' or '.join(ends)}{first}"
 
@@ -175,13 +195,15 @@ def _requests(scenario: Scenario, plan: Plan, prompts: Prompts, per: str) -> Ite
         counted = sum(map(plan.arrivals_in, plan.levels))
         before = len(plan.when_ns) - counted
         warm = f", {before:,} before" if before else ""
-        yield f"sessions     {counted:,} planned for the window{warm}{per}"
-    elif load.requests is not None:
-        most = int(load.requests) * plan.targets * len(plan.levels)
-        yield f"sessions     at most {most:,} in the window, warm-up not counted"
+        end = ": then the prompts are used up" if _used_up(plan, prompts) else ""
+        yield f"sessions     {counted:,} planned for the window{warm}{per}{end}"
+        return
+    most = None if load.requests is None else int(load.requests) * len(plan.levels)
+    if most is not None and (prompts.count is None or most < prompts.count):
+        yield f"sessions     at most {most * plan.targets:,} in the window, warm-up not counted"
     if prompts.count is not None:
         yield f"sessions     at most {prompts.count * plan.targets:,} in all: then the prompts are used up"
-    elif load.requests is None and not plan.open_loop:
+    elif most is None:
         yield "requests     as many as the endpoints answer in that time"
 
 

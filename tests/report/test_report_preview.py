@@ -138,6 +138,39 @@ def test_variables_that_are_not_set_are_told_with_the_remedy(
     ]
 
 
+@pytest.mark.parametrize(
+    ("load", "told"),
+    [
+        (
+            'rate = "4/s"\narrivals = "constant"\nduration = "16s"',
+            [
+                "ends after 16s or the last prompt, whichever is first",
+                "up to 24 at a time in all",
+                "12 planned for the window for each target: then the prompts are used up",
+            ],
+        ),
+        (
+            'rate = "4/s"\narrivals = "constant"\nwarmup = "1s"\nduration = "15s"',
+            ["8 planned for the window, 4 before for each target: then the prompts are used up"],
+        ),
+        (
+            'rate = "1/s"\narrivals = "constant"\nduration = "4s"',
+            ["ends after 4s\n", "4 planned for the window for each target\n"],
+        ),
+        ("requests = 40", ["sessions     at most 24 in all: then the prompts are used up"]),
+        ("requests = 4", ["sessions     at most 8 in the window, warm-up not counted"]),
+    ],
+    ids=["too few", "too few, with a warm-up", "enough", "closed, too few", "closed, enough"],
+)
+def test_no_more_is_planned_than_there_are_prompts(tmp_path: Path, load: str, told: list[str]) -> None:
+    (tmp_path / "p.jsonl").write_text('{"prompt": "a"}\n' * 12)
+    text = said(tmp_path, load, '[workload]\nsource = "jsonl"\nfile = "p.jsonl"\non_end = "stop"')
+    for part in told:
+        assert part in text
+    if "16s" in load or "15s" in load:  # a column for each arrival
+        assert f"\n{'0':>12} {'█' * 12}\n" in text
+
+
 OWN = "every prompt begins with a mark of its own"
 POOL = "a mark for each shared text: a cache may serve it after its first time"
 MADE = '[[workload]]\nsource = "synthetic"\nprompt_tokens = 20\n'
