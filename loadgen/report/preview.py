@@ -15,13 +15,13 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.routes import choose, prompt_tokens
 from loadgen.report.chart import chart
 from loadgen.results.routes import route_facts
-from loadgen.run.forecast import UNKNOWN, Forecast, check_budget, first_sessions, forecasts
+from loadgen.run.forecast import UNKNOWN, Forecast, check_budget, first_sessions, forecasts, requests_before
 from loadgen.run.limits import most_connections
 from loadgen.run.most import CAPS
 from loadgen.run.prices import priced
 from loadgen.scenario.model import FromEnv, Scenario, Target
 from loadgen.scenario.words import Workload
-from loadgen.units import format_duration, format_usd
+from loadgen.units import NS_PER_MS, NS_PER_S, format_duration, format_usd
 from loadgen.wire.request import from_environment
 from loadgen.workload.prompt import Prompts, Turn, joined
 
@@ -126,7 +126,7 @@ def _load(scenario: Scenario, plan: Plan, prompts: Prompts, per: str) -> Iterato
         yield f"levels       {', '.join(v.label for v in plan.levels)}, one after the other"
     if load.max_in_flight is not None and plan.open_loop:
         above = "is dropped" if load.over_cap == "drop" else "waits its turn"
-        yield f"cap          {int(load.max_in_flight):,} requests under way{per}; the rest {above}"
+        yield f"cap          {_number(load.max_in_flight, 'request')} under way{per}; the rest {above}"
     yield f"window       {_window(scenario, per, used_up=_used_up(plan, prompts))}"
     for until in load.until:
         closely = f"{100 * until.relative:.3g} %"
@@ -136,12 +136,35 @@ def _load(scenario: Scenario, plan: Plan, prompts: Prompts, per: str) -> Iterato
         yield f"             or once {stop.share:.1%} of {format_duration(stop.over_ns)} failed"
     if (end := plan.levels[-1].window_ns[1]) is not None:
         yield f"grace        up to {format_duration(load.grace_ns)} for what still runs then"
-        yield f"takes        at most {format_duration(end + load.grace_ns)}"
+        yield f"takes        at most {_rounded_up(end + load.grace_ns)} once the load has begun"
+    yield from _beside("before", _before(scenario))
     if not plan.open_loop and load.ramp_ns > load.warmup_ns > 0:
         yield "note         the window opens before all sessions have begun (ramp is longer than warmup)"
     most = most_connections(plan, (*scenario.alone, *scenario.routed), load.max_in_flight)
     bound = "as many as the answers need: nothing bounds them"
     yield f"connections  {bound if most is None else f'up to {most:,} at a time in all'}"
+
+
+def _before(scenario: Scenario) -> Iterator[str]:
+    probes, calibration = requests_before(scenario)
+    told = [_number(probes, "probe")] if probes else []
+    if calibration:
+        first = (*scenario.alone, *scenario.routed)[0]
+        told.append(f"{_number(calibration, 'prompt')} to {first.name} that calibrate lengths")
+    if told:
+        yield f"{' and '.join(told)} (none with --no-probe)"
+
+
+def _rounded_up(ns: int) -> str:
+    """Print a bound: whole seconds, below one whole milliseconds."""
+    step = NS_PER_S if ns > NS_PER_S else NS_PER_MS
+    return format_duration(-(-ns // step) * step)
+
+
+def _number(n: float, noun: str, to: float | None = None) -> str:
+    """Print how many: `1 session`, `8 sessions`, with `to` also `1 to 8 sessions`."""
+    few, many = (f"{value:,.0f}" if value >= 1_000 else f"{value:g}" for value in (n, to or n))
+    return f"{few if few == many else f'{few} to {many}'} {noun}{'' if few == many == '1' else 's'}"
 
 
 def _how(scenario: Scenario, per: str) -> str:
@@ -152,26 +175,26 @@ def _how(scenario: Scenario, per: str) -> str:
     if load.arrivals == "gamma":
         law += f" of burstiness {load.burstiness:g}"
     values = load.levels or (load.rate_per_s or load.users or load.concurrency or 1,)
-    some = "to".join(f" {v:g} " for v in dict.fromkeys((min(values), max(values)))).strip()
+    some = _number(min(values), "user" if load.mode == "users" else "session", max(values))
     match load.mode:
         case "rate":
-            return f"{some} sessions a second{per} ({law}){f', rising {over}' if over else ''}"
+            return f"{some} a second{per} ({law}){f', rising {over}' if over else ''}"
         case "stages":
-            return f"{len(load.stages)} stages of rates{per} ({law})"
+            return f"{_number(len(load.stages), 'stage')} of rates{per} ({law})"
         case "burst":
             assert load.burst is not None  # noqa: S101  # what the mode says
             every = load.burst.every_ns
             again = "" if every is None else f", again every {format_duration(every)}"
-            return f"{int(load.burst.size):,} sessions at once{per}{again} (open loop)"
+            return f"{_number(load.burst.size, 'session')} at once{per}{again} (open loop)"
         case "trace":
             assert load.trace is not None  # noqa: S101  # what the mode says
             return f"the arrivals of the workload's file{per}, {load.trace.speed:g} x as fast (open loop)"
         case "users":
-            return f"{some} users{per}, each one conversation after the other (closed loop){begun}"
+            return f"{some}{per}, each one conversation after the other (closed loop){begun}"
         case "one_at_a_time":
             return "one request at a time, the targets in turn (closed loop)"
         case _:
-            return f"{some} sessions at any time{per} (closed loop){begun}"
+            return f"{some} at any time{per} (closed loop){begun}"
 
 
 def _window(scenario: Scenario, per: str, *, used_up: bool) -> str:
@@ -180,7 +203,7 @@ def _window(scenario: Scenario, per: str, *, used_up: bool) -> str:
     opens = f"opens after {warmup} of warm-up, ends then" if load.warmup_ns else "opens at once, ends"
     ends = [] if load.duration_ns is None else [format_duration(load.duration_ns)]
     if load.requests is not None:
-        ends.append(f"{int(load.requests):,} sessions{per}")
+        ends.append(f"{_number(load.requests, 'session')}{per}")
     if not ends:
         ends.append("the last " + {"stages": "stage", "trace": "arrival"}.get(load.mode, "burst"))
     if used_up:
@@ -226,7 +249,7 @@ def _words(scenario: Scenario, plan: Plan, prompts: Prompts, numbers: Sequence[i
     turns = [turn for session in looked_at for turn in session]
     caps = [turn.asked_output_tokens for turn in turns if turn.asked_output_tokens is not None]
     sources = dict.fromkeys(w.file or w.source for w in scenario.workloads)
-    yield f"prompts      {', '.join(sources)}; of {len(looked_at):,} sessions looked at:"
+    yield f"prompts      {', '.join(sources)}; of {_number(len(looked_at), 'session')} looked at:"
     if len(tasks) > 1:
         shares = ", ".join(f"{task} {n / len(looked_at):.0%}" for task, n in tasks.most_common(8))
         yield f"  tasks            {shares}"
@@ -314,7 +337,7 @@ def _routes(scenario: Scenario, prompts: Prompts, numbers: Sequence[int]) -> Ite
     for number in numbers:
         said = prompts.conversation(number, len(scenario.alone))
         taken[choose(scenario.routes, said, prompt_tokens(said.turns[0], said.chars_per_token))] += 1
-    yield f"routes       of the mix, by the first turns of {len(numbers):,} sessions:"
+    yield f"routes       of the mix, by the first turns of {_number(len(numbers), 'session')}:"
     for i, route in enumerate(route_facts(scenario.routes)):
         yield f"  {taken[i] / len(numbers):>5.0%} to {route.to}: {route.when}"
 

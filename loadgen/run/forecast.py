@@ -16,7 +16,7 @@ from loadgen.run.probe import PROBE
 from loadgen.run.session import MOST_TOOL_ROUNDS
 from loadgen.scenario.model import ROUTED, Scenario, Target
 from loadgen.units import format_usd
-from loadgen.workload.calibrate import calibration_prompts
+from loadgen.workload.calibrate import CalibrationPrompt, calibration_prompts
 from loadgen.workload.prompt import Conversation, Prompt, Prompts
 from loadgen.workload.source import decide_salt
 
@@ -133,11 +133,24 @@ def _before(scenario: Scenario, i: int) -> float:
     probed = scenario.alone[i : i + 1] or [t for t in scenario.routed if not t.alone]
     usd = sum(most_usd(target, PROBE) for target in probed if target.base_url)
     if i == 0:
-        workloads = [decide_salt(w) for w in scenario.workloads]
-        context, endpoint = scenario.context_tokens, asked[0].endpoint
-        sent = calibration_prompts(workloads, scenario.seed, context=context, endpoint=endpoint)
-        usd += sum(most_usd(asked[0], one.prompt) for one in sent)
+        usd += sum(most_usd(asked[0], one.prompt) for one in _calibration(scenario))
     return usd
+
+
+def requests_before(scenario: Scenario) -> tuple[int, int]:
+    """Return how many requests a run sends before its load: probes, and calibration prompts."""
+    asked = {t.name for t in (*scenario.alone, *scenario.routed) if t.base_url}
+    return len(asked), len(_calibration(scenario))
+
+
+def _calibration(scenario: Scenario) -> list[CalibrationPrompt]:
+    first = (*scenario.alone, *scenario.routed)[0]
+    return calibration_prompts(
+        [decide_salt(w) for w in scenario.workloads],
+        scenario.seed,
+        context=scenario.context_tokens,
+        endpoint=first.endpoint,
+    )
 
 
 def check_money(

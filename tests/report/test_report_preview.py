@@ -171,6 +171,56 @@ def test_no_more_is_planned_than_there_are_prompts(tmp_path: Path, load: str, to
         assert f"\n{'0':>12} {'█' * 12}\n" in text
 
 
+@pytest.mark.parametrize(
+    ("targets", "words", "told"),
+    [
+        ([""], 'source = "synthetic"', "21 prompts to t0 that calibrate lengths (none with --no-probe)"),
+        (
+            ["http://127.0.0.1:9/v1"] * 2,
+            'source = "synthetic"',
+            "2 probes and 21 prompts to t0 that calibrate lengths (none with --no-probe)",
+        ),
+        (
+            ["", "http://127.0.0.1:9/v1"],
+            'source = "prompts"\nprompts = ["a"]',
+            "1 probe (none with --no-probe)",
+        ),
+        ([""], 'source = "prompts"\nprompts = ["a"]', None),
+    ],
+    ids=["calibration", "both", "a probe", "nothing"],
+)
+def test_what_is_sent_before_the_load_is_told(
+    tmp_path: Path, targets: list[str], words: str, told: str | None
+) -> None:
+    where = [f'base_url = "{url}"' if url else "" for url in targets]
+    head = 'name = "s"\n' + "".join(
+        f'[[targets]]\nname = "t{i}"\nmodel = "m"\n{at}\n' for i, at in enumerate(where)
+    )
+    lines = said(tmp_path, "requests = 5", f"[workload]\n{words}", head).splitlines()
+    assert [line[13:] for line in lines if line.startswith("before ")] == ([] if told is None else [told])
+
+
+def test_numbers_are_for_people(tmp_path: Path) -> None:
+    """One is one, and bounds are rounded up."""
+    times = ["2023-11-16 18:15:00.1234567", "2023-11-16 18:15:11.1357466"]
+    rows = "".join(f"{time},100,10\n" for time in times)
+    (tmp_path / "t.csv").write_text(f"TIMESTAMP,ContextTokens,GeneratedTokens\n{rows}")
+    text = said(tmp_path, "trace = {}", '[workload]\nsource = "azure"\nfile = "t.csv"')
+    assert "takes        at most 53s once the load has begun" in text
+    words = '[workload]\nsource = "prompts"\nprompts = ["a"]\non_end = "stop"'
+    text = said(tmp_path, 'rate = "1/s"\nduration = "4s"\nrequests = 1', words)
+    assert "load         1 session a second for each target (open" in text
+    assert "after 4s or 1 session for each target" in text
+    assert "of 1 session looked at" in text
+    for load, some in {
+        "users = 1": "1 user for each",
+        "concurrency = 1": "1 session at any time",
+        "concurrency = 1\nlevels = [1, 2]": "1 to 2 sessions at any time",
+        "concurrency = 2": "2 sessions at any time",
+    }.items():
+        assert f"load         {some}" in said(tmp_path, f'{load}\nduration = "4s"', words)
+
+
 OWN = "every prompt begins with a mark of its own"
 POOL = "a mark for each shared text: a cache may serve it after its first time"
 MADE = '[[workload]]\nsource = "synthetic"\nprompt_tokens = 20\n'
