@@ -138,11 +138,23 @@ def _load(scenario: Scenario, plan: Plan, prompts: Prompts, per: str) -> Iterato
         yield f"grace        up to {format_duration(load.grace_ns)} for what still runs then"
         yield f"takes        at most {_rounded_up(end + load.grace_ns)} once the load has begun"
     yield from _beside("before", _before(scenario))
-    if not plan.open_loop and load.ramp_ns > load.warmup_ns > 0:
+    if load.ramp_ns >= (length := _length_ns(plan)) > 0:
+        what = "the rate is never reached" if plan.open_loop else "never do all sessions run at a time"
+        over = f"{'a level' if load.levels else 'the run'} is {_rounded_up(length)}"
+        yield f"note         {what}: the ramp is {format_duration(load.ramp_ns)}, {over}"
+    elif not plan.open_loop and load.ramp_ns > load.warmup_ns > 0:
         yield "note         the window opens before all sessions have begun (ramp is longer than warmup)"
     most = most_connections(plan, (*scenario.alone, *scenario.routed), load.max_in_flight)
     bound = "as many as the answers need: nothing bounds them"
     yield f"connections  {bound if most is None else f'up to {most:,} at a time in all'}"
+
+
+def _length_ns(plan: Plan) -> int:
+    """Return how long the first level is, up to its window's end; 0 where time does not end it."""
+    end = plan.levels[0].window_ns[1]
+    if end is None and plan.open_loop:
+        end = int(plan.when_ns[-1])
+    return end or 0
 
 
 def _before(scenario: Scenario) -> Iterator[str]:

@@ -221,6 +221,39 @@ def test_numbers_are_for_people(tmp_path: Path) -> None:
         assert f"load         {some}" in said(tmp_path, f'{load}\nduration = "4s"', words)
 
 
+@pytest.mark.parametrize(
+    ("load", "told"),
+    [
+        (
+            'rate = "3/s"\nramp = "20s"\nduration = "5s"',
+            "the rate is never reached: the ramp is 20s, the run is 5s",
+        ),
+        (
+            'rate = "3/s"\narrivals = "constant"\nramp = "20s"\nrequests = 8',
+            "the rate is never reached: the ramp is 20s, the run is 10s",
+        ),
+        ('rate = "3/s"\nramp = "5s"\nwarmup = "2s"\nduration = "5s"', None),
+        (
+            'levels = ["3/s", "4/s"]\nramp = "20s"\nduration = "15s"',
+            "the rate is never reached: the ramp is 20s, a level is 15s",
+        ),
+        (
+            'users = 3\nramp = "20s"\nduration = "5s"',
+            "never do all sessions run at a time: the ramp is 20s, the run is 5s",
+        ),
+        (
+            'users = 3\nramp = "4s"\nwarmup = "2s"\nduration = "5s"',
+            "the window opens before all sessions have begun (ramp is longer than warmup)",
+        ),
+        ('concurrency = 3\nramp = "20s"\nrequests = 9', None),
+    ],
+    ids=["rate", "rate, a count", "rate, in time", "levels", "users", "users, in the window", "a count"],
+)
+def test_a_ramp_that_is_never_over_is_noted(tmp_path: Path, load: str, told: str | None) -> None:
+    lines = said(tmp_path, load).splitlines()
+    assert [line[13:] for line in lines if line.startswith("note ")] == ([] if told is None else [told])
+
+
 OWN = "every prompt begins with a mark of its own"
 POOL = "a mark for each shared text: a cache may serve it after its first time"
 MADE = '[[workload]]\nsource = "synthetic"\nprompt_tokens = 20\n'
