@@ -167,6 +167,12 @@ def format_number(value: float) -> str:
     return f"{value:.3f}"
 
 
+def format_count(n: float, noun: str, to: float | None = None) -> str:
+    """Print how many: `1 session`, `8 sessions`, with `to` also `1 to 8 sessions`."""
+    few, many = (f"{value:,.0f}" if value >= 1_000 else f"{value:g}" for value in (n, to or n))
+    return f"{few if few == many else f'{few} to {many}'} {noun}{'' if few == many == '1' else 's'}"
+
+
 def format_usd(usd: float) -> str:
     """Print money: `2,069.14`, `0.50`; below a dollar three significant digits: `0.0125`. Halves go up."""
     exact = Decimal(repr(usd))

@@ -13,6 +13,7 @@ from loadgen.units import (
     MOST_PER_S,
     RATE_PATTERN,
     SHARE_PATTERN,
+    format_count,
     format_duration,
     format_number,
     format_rate,
@@ -241,3 +242,18 @@ def test_numbers_are_printed_for_people(value: float, text: str) -> None:
 )
 def test_money_is_printed_to_the_cent_or_to_three_digits(usd: float, text: str) -> None:
     assert format_usd(usd) == text
+
+
+@pytest.mark.parametrize(
+    ("n", "to", "text"),
+    [
+        (1, None, "1 user"),
+        (0, None, "0 users"),
+        (2.5, None, "2.5 users"),
+        (12_345, None, "12,345 users"),
+        (1, 1, "1 user"),
+        (1, 2_000_000, "1 to 2,000,000 users"),
+    ],
+)
+def test_counts_are_told_with_their_noun(n: float, to: float | None, text: str) -> None:
+    assert format_count(n, "user", to) == text

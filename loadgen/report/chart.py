@@ -62,7 +62,8 @@ def _axis(plan: Plan, edges: NDArray[np.int64], end_ns: int) -> Iterator[str]:
         _WINDOW if (where := plan.phase(t)) is not None and where[1] == "measure" else _WARMUP
         for t in middles
     )
+    column = f"  columns of {format_number(end_ns / _WIDTH / NS_PER_S)} s" if plan.open_loop else ""
     left, right = "0 s", f"{format_number(end_ns / NS_PER_S)} s"
-    legend = f"{_WINDOW} window" + (f"  {_WARMUP} warm-up" if _WARMUP in marks else "")
+    legend = f"{_WINDOW} window" + (f"  {_WARMUP} warm-up" if _WARMUP in marks else "") + column
     yield f"{'':>{_MARGIN}} {marks}"
     yield f"{'':>{_MARGIN}} {left}{legend:^{_WIDTH - len(left) - len(right)}}{right}"

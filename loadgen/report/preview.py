@@ -5,34 +5,26 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import inf
-from typing import NamedTuple
+from typing import Final
 
 import msgspec
-import numpy as np
 
 from loadgen.errors import Problem, ScenarioError
 from loadgen.plan.plan import Plan
 from loadgen.plan.routes import choose, prompt_tokens
 from loadgen.report.chart import chart
+from loadgen.report.preview_words import words
 from loadgen.results.routes import route_facts
 from loadgen.run.forecast import UNKNOWN, Forecast, check_budget, first_sessions, forecasts, requests_before
 from loadgen.run.limits import most_connections
-from loadgen.run.most import CAPS
 from loadgen.run.prices import priced
 from loadgen.scenario.model import FromEnv, Scenario, Target
-from loadgen.scenario.words import Workload
-from loadgen.units import NS_PER_MS, NS_PER_S, format_duration, format_usd
+from loadgen.scenario.traffic import Load
+from loadgen.units import NS_PER_MS, NS_PER_S, format_count, format_duration, format_usd
 from loadgen.wire.request import from_environment
-from loadgen.workload.prompt import Prompts, Turn, joined
+from loadgen.workload.prompt import Prompts
 
-
-class _Said(NamedTuple):
-    """What is told of a turn; the turns themselves may hold gigabytes of texts and images."""
-
-    chars: int
-    asked_prompt_tokens: int | None
-    asked_output_tokens: int | None
-    body: bool
+_MOST_STAGES: Final = 10
 
 
 def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
@@ -56,7 +48,7 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
         *_requests(scenario, plan, prompts, per),
         *chart(plan),
     ]
-    lines += ["", *_words(scenario, plan, prompts, numbers)]
+    lines += ["", *words(scenario, plan, prompts, numbers)]
     if scenario.routes:
         lines += ["", *_routes(scenario, prompts, numbers)]
     lines += _beside("objectives", [objective.text for objective in scenario.slo.objectives])
@@ -122,11 +114,12 @@ def _check_values(scenario: Scenario) -> None:
 def _load(scenario: Scenario, plan: Plan, prompts: Prompts, per: str) -> Iterator[str]:
     load = scenario.load
     yield f"load         {_how(scenario, per)}"
+    yield from _beside("stages", _stages(load))
     if len(plan.levels) > 1:
         yield f"levels       {', '.join(v.label for v in plan.levels)}, one after the other"
     if load.max_in_flight is not None and plan.open_loop:
         above = "is dropped" if load.over_cap == "drop" else "waits its turn"
-        yield f"cap          {_number(load.max_in_flight, 'request')} under way{per}; the rest {above}"
+        yield f"cap          {format_count(load.max_in_flight, 'request')} under way{per}; the rest {above}"
     yield f"window       {_window(scenario, per, used_up=_used_up(plan, prompts))}"
     for until in load.until:
         closely = f"{100 * until.relative:.3g} %"
@@ -149,6 +142,16 @@ def _load(scenario: Scenario, plan: Plan, prompts: Prompts, per: str) -> Iterato
     yield f"connections  {bound if most is None else f'up to {most:,} at a time in all'}"
 
 
+def _stages(load: Load) -> Iterator[str]:
+    """Say what each of the first stages is."""
+    for stage in load.stages[:_MOST_STAGES]:
+        to = "" if stage.to_per_s in (None, stage.from_per_s) else f" to {stage.to_per_s:g}/s"
+        law = "" if stage.arrivals in (None, load.arrivals) else f", {stage.arrivals} arrivals"
+        yield f"{stage.from_per_s:g}/s{to} for {format_duration(stage.time_ns)}{law}"
+    if (more := len(load.stages) - _MOST_STAGES) > 0:
+        yield f"and {more:,} more"
+
+
 def _length_ns(plan: Plan) -> int:
     """Return how long the first level is, up to its window's end; 0 where time does not end it."""
     end = plan.levels[0].window_ns[1]
@@ -159,10 +162,10 @@ def _length_ns(plan: Plan) -> int:
 
 def _before(scenario: Scenario) -> Iterator[str]:
     probes, calibration = requests_before(scenario)
-    told = [_number(probes, "probe")] if probes else []
+    told = [format_count(probes, "probe")] if probes else []
     if calibration:
         first = (*scenario.alone, *scenario.routed)[0]
-        told.append(f"{_number(calibration, 'prompt')} to {first.name} that calibrate lengths")
+        told.append(f"{format_count(calibration, 'prompt')} to {first.name} that calibrate lengths")
     if told:
         yield f"{' and '.join(told)} (none with --no-probe)"
 
@@ -173,12 +176,6 @@ def _rounded_up(ns: int) -> str:
     return format_duration(-(-ns // step) * step)
 
 
-def _number(n: float, noun: str, to: float | None = None) -> str:
-    """Print how many: `1 session`, `8 sessions`, with `to` also `1 to 8 sessions`."""
-    few, many = (f"{value:,.0f}" if value >= 1_000 else f"{value:g}" for value in (n, to or n))
-    return f"{few if few == many else f'{few} to {many}'} {noun}{'' if few == many == '1' else 's'}"
-
-
 def _how(scenario: Scenario, per: str) -> str:
     load = scenario.load
     over = f"over {format_duration(load.ramp_ns)}" if load.ramp_ns else ""
@@ -187,17 +184,17 @@ def _how(scenario: Scenario, per: str) -> str:
     if load.arrivals == "gamma":
         law += f" of burstiness {load.burstiness:g}"
     values = load.levels or (load.rate_per_s or load.users or load.concurrency or 1,)
-    some = _number(min(values), "user" if load.mode == "users" else "session", max(values))
+    some = format_count(min(values), "user" if load.mode == "users" else "session", max(values))
     match load.mode:
         case "rate":
             return f"{some} a second{per} ({law}){f', rising {over}' if over else ''}"
         case "stages":
-            return f"{_number(len(load.stages), 'stage')} of rates{per} ({law})"
+            return f"{format_count(len(load.stages), 'stage')} of rates{per} ({law})"
         case "burst":
             assert load.burst is not None  # noqa: S101  # what the mode says
             every = load.burst.every_ns
             again = "" if every is None else f", again every {format_duration(every)}"
-            return f"{_number(load.burst.size, 'session')} at once{per}{again} (open loop)"
+            return f"{format_count(load.burst.size, 'session')} at once{per}{again} (open loop)"
         case "trace":
             assert load.trace is not None  # noqa: S101  # what the mode says
             return f"the arrivals of the workload's file{per}, {load.trace.speed:g} x as fast (open loop)"
@@ -215,7 +212,7 @@ def _window(scenario: Scenario, per: str, *, used_up: bool) -> str:
     opens = f"opens after {warmup} of warm-up, ends then" if load.warmup_ns else "opens at once, ends"
     ends = [] if load.duration_ns is None else [format_duration(load.duration_ns)]
     if load.requests is not None:
-        ends.append(f"{_number(load.requests, 'session')}{per}")
+        ends.append(f"{format_count(load.requests, 'session')}{per}")
     if not ends:
         ends.append("the last " + {"stages": "stage", "trace": "arrival"}.get(load.mode, "burst"))
     if used_up:
@@ -242,114 +239,13 @@ def _requests(scenario: Scenario, plan: Plan, prompts: Prompts, per: str) -> Ite
         yield "requests     as many as the endpoints answer in that time"
 
 
-def _planned(plan: Plan, prompts: int | None) -> int | None:
-    """Return how many sessions there are going to be, of all targets; None where time alone tells."""
-    known = [] if prompts is None else [prompts]
-    if plan.open_loop:
-        known.append(len(plan.when_ns))
-    elif plan.requests is not None:
-        known.append(plan.requests * len(plan.levels))
-    return min(known) * plan.targets if known else None
-
-
-def _words(scenario: Scenario, plan: Plan, prompts: Prompts, numbers: Sequence[int]) -> Iterator[str]:
-    tasks: Counter[str] = Counter()
-    looked_at: list[list[_Said]] = []
-    for said in (prompts.conversation(number, 0) for number in numbers):
-        tasks[said.task] += 1
-        looked_at.append([_said(turn) for turn in said.turns])
-    turns = [turn for session in looked_at for turn in session]
-    caps = [turn.asked_output_tokens for turn in turns if turn.asked_output_tokens is not None]
-    sources = dict.fromkeys(w.file or w.source for w in scenario.workloads)
-    yield f"prompts      {', '.join(sources)}; of {_number(len(looked_at), 'session')} looked at:"
-    if len(tasks) > 1:
-        shares = ", ".join(f"{task} {n / len(looked_at):.0%}" for task, n in tasks.most_common(8))
-        yield f"  tasks            {shares}"
-    if len(turns) > len(looked_at):
-        yield f"  turns            {_spread([len(session) for session in looked_at])}"
-    if chars := [turn.chars for turn in turns if not turn.body]:
-        yield f"  characters       {_spread(chars)}"
-    if asked := [turn.asked_prompt_tokens for turn in turns if turn.asked_prompt_tokens is not None]:
-        yield f"  prompt tokens    {_spread(asked)} asked for"
-    if caps:
-        without = len(turns) - len(caps)
-        capped = not without or all(t.extra_body.keys() & CAPS for t in scenario.targets)
-        others = "" if capped else f"; {without:,} of {len(turns):,} have no cap"
-        yield f"  answer at most   {_spread(caps)} tokens{others}"
-    elif any(t.endpoint not in ("images", "embeddings") for t in scenario.targets):
-        yield "  answer           as long as the model likes"
-    if looked_at and (planned := _planned(plan, prompts.count)):
-        told = list(_sums(looked_at, planned / len(looked_at)))
-        if told:
-            yield f"  in all about     {', '.join(told)}"
-    if any(prompts.set_aside.values()):
-        yield f"  set aside        {', '.join(f'{n:,} {what}' for what, n in prompts.set_aside.items() if n)}"
-    for i, text in enumerate(_marks(scenario, turns)):
-        yield f"  {'' if i else 'salt':<16} {text}"
-
-
-def _marks(scenario: Scenario, turns: Sequence[_Said]) -> Iterator[str]:
-    """Say whose mark the prompts begin with, a line for each kind of it."""
-    sources: dict[str, list[str]] = {}
-    for workload in scenario.workloads:
-        sources.setdefault(_mark(workload), []).append(workload.source)
-    bodies = sum(turn.body for turn in turns)
-    for mark, of in sources.items() if bodies < len(turns) else ():
-        yield mark if len(sources) == 1 else f"{', '.join(dict.fromkeys(of))}: {mark}"
-    if bodies:
-        yield f"{bodies:,} of {len(turns):,} are a whole `body`, sent as it is: a cache may serve"
-
-
-def _mark(workload: Workload) -> str:
-    """Say whose mark a workload's prompts begin with: as `Opening` puts it."""
-    if not workload.salt:
-        return "none: a cache may serve"
-    given = " (the salt is given: a cache may know it)" if isinstance(workload.salt, str) else ""
-    if workload.shared_prefix is not None:
-        return f"a mark for each shared text: a cache may serve it after its first time{given}"
-    if workload.source == "mooncake":
-        return f"a mark for each time through the file: a cache may serve what its rows share{given}"
-    return f"every prompt begins with a mark of its own{given}"
-
-
-def _sums(looked_at: list[list[_Said]], scale: float) -> Iterator[str]:
-    """Yield what all sessions come to: requests, tokens of prompts and of answers."""
-    turns = [turn for session in looked_at for turn in session]
-    known = [(turn.asked_prompt_tokens, turn.chars) for turn in turns if turn.asked_prompt_tokens]
-    if len(turns) > len(looked_at):
-        yield f"{len(turns) * scale:,.0f} requests (later turns repeat the earlier)"
-    if known:
-        tokens_per_char = sum(asked for asked, _ in known) / max(1, sum(chars for _, chars in known))
-        total = 0.0
-        for session in looked_at:
-            history = 0.0
-            for turn in session:
-                prompt = turn.asked_prompt_tokens or history + turn.chars * tokens_per_char
-                total += prompt
-                history = prompt + (turn.asked_output_tokens or 0)
-        yield f"{total * scale:,.0f} prompt tokens asked for"
-    caps = [turn.asked_output_tokens for turn in turns if turn.asked_output_tokens is not None]
-    if len(caps) == len(turns):
-        yield f"{sum(caps) * scale:,.0f} of answers at most"
-
-
-def _said(turn: Turn) -> _Said:
-    chars = sum(map(len, turn.inputs)) or len(joined(turn.messages)) + len(turn.fill[1] if turn.fill else "")
-    return _Said(chars, turn.asked_prompt_tokens, turn.asked_output_tokens, turn.body is not None)
-
-
-def _spread(values: list[int]) -> str:
-    low, middle, high = np.percentile(values, [0, 50, 100])
-    return f"{low:,.0f} to {high:,.0f}, median {middle:,.0f}"
-
-
 def _routes(scenario: Scenario, prompts: Prompts, numbers: Sequence[int]) -> Iterator[str]:
     """Say what each route takes of the first turns of these sessions."""
     taken: Counter[int] = Counter()
     for number in numbers:
         said = prompts.conversation(number, len(scenario.alone))
         taken[choose(scenario.routes, said, prompt_tokens(said.turns[0], said.chars_per_token))] += 1
-    yield f"routes       of the mix, by the first turns of {_number(len(numbers), 'session')}:"
+    yield f"routes       of the mix, by the first turns of {format_count(len(numbers), 'session')}:"
     for i, route in enumerate(route_facts(scenario.routes)):
         yield f"  {taken[i] / len(numbers):>5.0%} to {route.to}: {route.when}"
 

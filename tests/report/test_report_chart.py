@@ -27,6 +27,7 @@ def test_places_of_levels() -> None:
     assert lines[6].split()[:2] == ["0", "s"]
     assert lines[6].endswith("60.0 s")
     assert max(map(len, lines)) <= 80
+    assert "column" not in lines[6]
 
 
 def test_a_ramp_rises() -> None:
@@ -43,6 +44,7 @@ def test_arrivals_are_those_of_the_plan() -> None:
     assert heights == [max(round(int(n) / int(counts.max()) * 40), n > 0) for n in counts]
     assert lines[0].strip().startswith(f"{counts.max()}/s")
     assert "·" not in lines[5]
+    assert "columns of 1.00 s" in lines[6]
 
 
 def test_without_an_end_there_is_none() -> None:

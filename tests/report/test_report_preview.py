@@ -71,7 +71,12 @@ def said(tmp_path: Path, load: str, workload: str = "", head: str = HEAD) -> str
         ),
         (
             'stages = [{ time = "10s", from = "0/s", to = "20/s" }, { time = "5s", from = "20/s" }]',
-            ["2 stages of rates for each target", "ends after the last stage", "at most 45s"],
+            [
+                "2 stages of rates for each target",
+                "stages       0/s to 20/s for 10s\n             20/s for 5s\n",
+                "ends after the last stage",
+                "at most 45s",
+            ],
         ),
         (
             'burst = { size = 50, every = "10s" }\nduration = "30s"\nmax_in_flight = 20\nover_cap = "drop"',
@@ -254,6 +259,13 @@ def test_a_ramp_that_is_never_over_is_noted(tmp_path: Path, load: str, told: str
     assert [line[13:] for line in lines if line.startswith("note ")] == ([] if told is None else [told])
 
 
+def test_many_stages_are_cut_short(tmp_path: Path) -> None:
+    stages = ", ".join('{ time = "1s", from = "5/s", arrivals = "constant" }' for _ in range(12))
+    text = said(tmp_path, f"stages = [{stages}]")
+    assert text.count("5/s for 1s, constant arrivals\n") == 10
+    assert "\n             and 2 more\n" in text
+
+
 OWN = "every prompt begins with a mark of its own"
 POOL = "a mark for each shared text: a cache may serve it after its first time"
 MADE = '[[workload]]\nsource = "synthetic"\nprompt_tokens = 20\n'
@@ -292,6 +304,25 @@ def test_a_mark_is_told_as_it_is(tmp_path: Path, words: str, told: list[str]) ->
     ).splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("  salt "))
     assert [line[19:] for line in lines[first : lines.index("", first)]] == told
+
+
+PAUSES = {
+    '"2s"': "2s between turns",
+    '{ kind = "uniform", min = "1s", max = "3s" }': "1s to 3s between turns",
+    '{ kind = "exponential", mean = "1s" }': "exponential, mean 1s, between turns",
+    '{kind = "lognormal", median = "5s", p95 = "9s", max = "1m"}': (
+        "median 5s, p95 9s, at most 1m, between turns"
+    ),
+}
+
+
+@pytest.mark.parametrize(("times", "told"), PAUSES.items())
+def test_think_times_are_told(tmp_path: Path, times: str, told: str) -> None:
+    words = f"{MADE}turns = 2\nthink_time = {times}"
+    assert f"  think time       {told}\n" in said(tmp_path, "requests = 5", words)
+    text = said(tmp_path, 'users = 5\nduration = "9s"', f'{words}\n[[workload]]\nsource = "prose"')
+    assert f"  think time       synthetic: {told} and conversations\n{'':<19}prose: none\n" in text
+    assert "think time" not in said(tmp_path, "requests = 5", MADE)
 
 
 def test_objectives_are_told(tmp_path: Path) -> None:
