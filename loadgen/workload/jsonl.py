@@ -111,7 +111,7 @@ class _Index:
         self._recorded = recorded
         self._unanswered: dict[int, int] = {}  # session -> the number of its last line, which has no answer
         self._first_ns: int | None = None
-        self._last_line = 0
+        self._last_ns = self._last_line = 0
 
     def look(self, number: int, line: bytes) -> None:
         """Check a line; number: of the line, from 1."""
@@ -154,15 +154,16 @@ class _Index:
         if self._first_ns is None:
             self._first_ns = at_ns
         since_ns = at_ns - self._first_ns
-        last_ns = self.arrivals_ns[-1] if self.arrivals_ns else 0
         if since_ns > LONGEST_NS:
             self.mistimed.hold(number, "is more than ten years after the first line", "check its `timestamp`")
             return
-        if since_ns < last_ns:
-            what = f"begins {said_s(last_ns - since_ns)} before the session of line {self._last_line}"
+        if since_ns < self._last_ns:
+            what = f"begins {said_s(self._last_ns - since_ns)} before the session of line {self._last_line}"
             self.mistimed.hold(number, what, NOT_SORTED)
-        self.arrivals_ns.append(since_ns)
-        self._last_line = number
+        else:
+            self.arrivals_ns.append(max(0, since_ns))  # before the first, a mistake was told
+        # the next one is held against this one: one out of place is one mistake, or two
+        self._last_ns, self._last_line = since_ns, number
 
     def lines_by_session(self) -> tuple[Int64s, Int64s]:
         """Return the lines, those of a session together, and where each session begins."""

@@ -106,7 +106,7 @@ class Rows:
             self.mistakes.add(line, *_wrong_length(prompt_tokens, output_tokens))
         else:
             self._last_ns, self._last_line = since_ns, line
-            self._at_ns.append(since_ns)
+            self._at_ns.append(max(0, since_ns))  # before the first, a mistake was told
             self._prompt.append(prompt_tokens)
             self._output.append(output_tokens)
             self._line.append(line)

@@ -205,6 +205,10 @@ def test_no_times_no_arrivals(tmp_path: Path) -> None:
 
 WRONG_TIMES: dict[str, tuple[list[Any], str]] = {
     "out of order": ([3, 4, 2.5], r":3: begins 1.5 s before the session of line 2; sort the file by time"),
+    "a long time ago": (
+        ["9999-01-01T00:00:00", "0001-01-01T00:00:00", "0001-01-01T00:00:01"],
+        ":2: begins .* s before the session of line 1",
+    ),
     "one missing": ([3, None], ":2: has no `timestamp`, but lines above have one"),
     "one given": ([None, 3], ":2: has a `timestamp`, but lines above have none"),
     "centuries": (["1990-01-01T00:00:00", "2200-01-01T00:00:00"], ":2: is more than ten years after"),

@@ -189,6 +189,13 @@ def test_a_row_out_of_place_is_no_mistake_of_all_that_follow(
     ]
 
 
+def test_a_first_row_far_ahead_of_all_is_named(tmp_path: Path) -> None:
+    rows = "".join(f"{year}-11-16 18:15:0{year % 7},5,5\n" for year in (9999, 1001, 1002))
+    with pytest.raises(DataError, match=r"trace:3: is .* s before line 2") as raised:
+        read(tmp_path, "azure", HEADING["azure"] + rows)
+    assert len(raised.value.problems) == 1
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_gap_is_named(tmp_path: Path, kind: Format) -> None:
     text = HEADING[kind] + row(kind, 1, 5, 5) + "\n\n" + row(kind, 2, 5, 5)
