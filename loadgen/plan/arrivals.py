@@ -8,7 +8,7 @@ import numpy as np
 from loadgen.errors import ScenarioError
 from loadgen.plan.laws import LAWS, Float64s, Gaps, Int64s, Part, Profile, unit_arrivals
 from loadgen.scenario.traffic import Burst, Law, Load, Trace
-from loadgen.units import format_duration
+from loadgen.units import NS_PER_MS, format_duration
 
 MOST: Final = 50_000_000
 _ROOM: Final = int.from_bytes(b"plan")  # so that no other room's generator repeats our numbers
@@ -92,7 +92,7 @@ def of_trace(load: Load, trace: Trace, arrivals_ns: Int64s | None) -> Arrivals:
     first = int(np.searchsorted(arrivals_ns, start))
     last = len(arrivals_ns) if stop is None else int(np.searchsorted(arrivals_ns, stop))
     if first >= last:
-        ends = format_duration(int(arrivals_ns[-1])) if len(arrivals_ns) else "0s"
+        ends = _whole_ms(int(arrivals_ns[-1])) if len(arrivals_ns) else "0s"
         what = f"no row of the file is in its window: the last row is at {ends}"
         raise ScenarioError("load.trace", what, "choose an earlier start or a greater length")
     _check_size((last - first) * int(trace.repeat), "load.trace")
@@ -111,10 +111,14 @@ def of_trace(load: Load, trace: Trace, arrivals_ns: Int64s | None) -> Arrivals:
         # rounding must not push the last row out
         end = max(round(period * int(trace.repeat) / float(trace.speed)), int(when[-1]) + 1)
     if end is not None and end <= load.warmup_ns:
-        what = f"lasts {format_duration(end)}, and the warm-up takes all of it"
+        what = f"lasts {_whole_ms(end)}, and the warm-up takes all of it"
         raise ScenarioError("load.trace", what, "choose a greater length or a shorter warmup")
     n = len(when) if end is None else int(np.searchsorted(when, end))
     return Arrivals(when[:n], rows[:n], end)
+
+
+def _whole_ms(ns: int) -> str:
+    return format_duration(ns // NS_PER_MS * NS_PER_MS)
 
 
 def _drawn(

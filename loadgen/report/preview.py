@@ -34,7 +34,9 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
         ScenarioError: the budget can't be kept, or a variable holds what a header can't carry.
     """
     _check_values(scenario)
-    plan, per = _while_prompts_last(plan, prompts.count), " for each target" if plan.targets > 1 else ""
+    per = " for each target" if plan.targets > 1 else ""
+    arrivals, plan = len(plan.when_ns), _while_prompts_last(plan, prompts.count)
+    used_up = len(plan.when_ns) < arrivals
     numbers = first_sessions(plan, prompts)
     lines = [f"{scenario.name}: the scenario is right"]
     if scenario.description:
@@ -44,8 +46,8 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
         lines += _beside("target", _target(target))
     lines += [
         "",
-        *_load(scenario, plan, prompts, per),
-        *_requests(scenario, plan, prompts, per),
+        *_load(scenario, plan, per, used_up=used_up),
+        *_requests(scenario, plan, prompts, per, used_up=used_up),
         *chart(plan),
     ]
     lines += ["", *words(scenario, plan, prompts, numbers)]
@@ -61,11 +63,6 @@ def _while_prompts_last(plan: Plan, count: int | None) -> Plan:
     if count is None or not plan.open_loop or plan.session is not None:
         return plan
     return replace(plan, when_ns=plan.when_ns[:count])
-
-
-def _used_up(plan: Plan, prompts: Prompts) -> bool:
-    """Whether the prompts are what ends an open loop, or may be."""
-    return plan.open_loop and plan.session is None and len(plan.when_ns) == prompts.count
 
 
 def _beside(head: str, texts: Iterable[str]) -> Iterator[str]:
@@ -111,7 +108,7 @@ def _check_values(scenario: Scenario) -> None:
         raise ScenarioError.of(problems)
 
 
-def _load(scenario: Scenario, plan: Plan, prompts: Prompts, per: str) -> Iterator[str]:
+def _load(scenario: Scenario, plan: Plan, per: str, *, used_up: bool) -> Iterator[str]:
     load = scenario.load
     yield f"load         {_how(scenario, per)}"
     yield from _beside("stages", _stages(load))
@@ -120,7 +117,7 @@ def _load(scenario: Scenario, plan: Plan, prompts: Prompts, per: str) -> Iterato
     if load.max_in_flight is not None and plan.open_loop:
         above = "is dropped" if load.over_cap == "drop" else "waits its turn"
         yield f"cap          {format_count(load.max_in_flight, 'request')} under way{per}; the rest {above}"
-    yield f"window       {_window(scenario, per, used_up=_used_up(plan, prompts))}"
+    yield f"window       {_window(scenario, per, used_up=used_up)}"
     for until in load.until:
         closely = f"{100 * until.relative:.3g} %"
         yield f"             or once {until.metric} p{until.percentile:g} is known within {closely}"
@@ -221,13 +218,13 @@ def _window(scenario: Scenario, per: str, *, used_up: bool) -> str:
     return f"{'of each level: ' if load.levels else ''}{opens} after {' or '.join(ends)}{first}"
 
 
-def _requests(scenario: Scenario, plan: Plan, prompts: Prompts, per: str) -> Iterator[str]:
+def _requests(scenario: Scenario, plan: Plan, prompts: Prompts, per: str, *, used_up: bool) -> Iterator[str]:
     load = scenario.load
     if plan.open_loop:
         counted = sum(map(plan.arrivals_in, plan.levels))
         before = len(plan.when_ns) - counted
         warm = f", {before:,} before" if before else ""
-        end = ": then the prompts are used up" if _used_up(plan, prompts) else ""
+        end = ": then the prompts are used up" if used_up else ""
         yield f"sessions     {counted:,} planned for the window{warm}{per}{end}"
         return
     most = None if load.requests is None else int(load.requests) * len(plan.levels)

@@ -241,7 +241,7 @@ REFUSED: dict[str, tuple[Callable[[], Plan], str]] = {
         "load.trace: the workload has no timestamps; name a file",
     ),
     "window beyond the trace": (
-        lambda: plan_of(rows_ns=[0, S, 90 * S], trace=trace(start_ns=91 * S)),
+        lambda: plan_of(rows_ns=[0, S, 90 * S + 290_232], trace=trace(start_ns=91 * S)),
         "load.trace: no row of the file is in its window: the last row is at 1m30s; choose an earlier start",
     ),
     "window in a gap of the trace": (

@@ -162,10 +162,14 @@ def test_variables_that_are_not_set_are_told_with_the_remedy(
             'rate = "1/s"\narrivals = "constant"\nduration = "4s"',
             ["ends after 4s\n", "4 planned for the window for each target\n"],
         ),
+        (
+            'rate = "1/s"\nrequests = 12',
+            ["12 sessions for each target\n", "12 planned for the window for each target\n"],
+        ),
         ("requests = 40", ["sessions     at most 24 in all: then the prompts are used up"]),
         ("requests = 4", ["sessions     at most 8 in the window, warm-up not counted"]),
     ],
-    ids=["too few", "too few, with a warm-up", "enough", "closed, too few", "closed, enough"],
+    ids=["too few", "too few, with a warm-up", "enough", "just enough", "closed, too few", "closed, enough"],
 )
 def test_no_more_is_planned_than_there_are_prompts(tmp_path: Path, load: str, told: list[str]) -> None:
     (tmp_path / "p.jsonl").write_text('{"prompt": "a"}\n' * 12)
