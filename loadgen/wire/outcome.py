@@ -78,18 +78,25 @@ def time_out(
 
 
 def _late(exchange: Exchange, sse: SseDecoder, limits: Timeouts) -> str | None:
-    """Judge the time-outs by the stamps, so that the outcome does not hang on when the sweep came by."""
+    """Judge the time-outs by the stamps, so that the outcome does not hang on when the sweep came by.
+
+    The words hold no time of the request's own: the errors of a run are counted by their text.
+    """
     sent, done, events = exchange.sent_ns or 0, exchange.done_ns or 0, sse.outputs.event_ns
     if done - sent >= limits.total_ns:
-        return _not_done(limits)
+        return f"done later than total = {format_duration(limits.total_ns)}"
     # the end counts like an event: nobody knew that no token would come any more
-    if (int(events[0]) if len(events) else done) - sent >= limits.first_token_ns:
-        return _no_first(limits)
+    if not len(events):
+        return _no_first(limits) if done - sent >= limits.first_token_ns else None
+    if int(events[0]) - sent >= limits.first_token_ns:
+        return f"first token later than first_token = {format_duration(limits.first_token_ns)}"
     # only an answer that took longer than that can hold such a gap
-    suspicious = done - sent >= limits.between_tokens_ns and len(events)
-    if suspicious and int(np.diff(events, append=done).max()) >= limits.between_tokens_ns:
-        return _no_next(limits)
-    return None
+    if done - sent < limits.between_tokens_ns:
+        return None
+    gaps = np.diff(events, append=done)
+    if int(gaps[:-1].max(initial=0)) >= limits.between_tokens_ns:
+        return f"next token later than between_tokens = {format_duration(limits.between_tokens_ns)}"
+    return _no_next(limits) if int(gaps[-1]) >= limits.between_tokens_ns else None
 
 
 def _not_done(limits: Timeouts) -> str:

@@ -359,6 +359,8 @@ def test_the_end_of_a_stream_that_has_failed_is_not_seen_twice(clock: Clock) -> 
 
 LIMITS = timeouts_ms(first_token=20, between_tokens=30, total=100)
 NO_FIRST, NO_NEXT = "no token within first_token = 20ms", "no token within between_tokens = 30ms"
+LATE_FIRST = "first token later than first_token = 20ms"
+LATE_NEXT = "next token later than between_tokens = 30ms"
 ROLE, TOKEN, LAST = (
     chunk(event({"role": "assistant", "content": ""})),
     chunk(HELLO),
@@ -371,15 +373,15 @@ MS = 1_000_000
     ("reads", "error"),
     [
         ([(19, ROLE), (20 - 1e-6, TOKEN), (21, LAST)], None),
-        ([(19, ROLE), (20, TOKEN), (21, LAST)], NO_FIRST),
+        ([(19, ROLE), (20, TOKEN), (21, LAST)], LATE_FIRST),
         ([(1, ROLE), (20, LAST)], NO_FIRST),  # it is not known before its end that it has no output
         ([(10, TOKEN), (40 - 1e-6, TOKEN), (41, LAST)], None),
-        ([(10, TOKEN), (40, TOKEN), (41, LAST)], NO_NEXT),
-        ([(10, TOKEN), (30, ROLE), (41, TOKEN), (42, LAST)], NO_NEXT),
+        ([(10, TOKEN), (40, TOKEN), (41, LAST)], LATE_NEXT),
+        ([(10, TOKEN), (30, ROLE), (41, TOKEN), (42, LAST)], LATE_NEXT),
         ([(10, TOKEN), (40 - 1e-6, LAST)], None),
         ([(10, TOKEN), (40, LAST)], NO_NEXT),  # nobody knew that no token would come any more
         ([(n, TOKEN) for n in range(10, 100, 10)] + [(100 - 1e-6, LAST)], None),
-        ([(n, TOKEN) for n in range(10, 100, 10)] + [(100, LAST)], "not done within total = 100ms"),
+        ([(n, TOKEN) for n in range(10, 100, 10)] + [(100, LAST)], "done later than total = 100ms"),
     ],
 )
 def test_the_time_outs_by_the_stamps_alone(

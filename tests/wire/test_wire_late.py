@@ -96,8 +96,8 @@ async def test_tokens_that_keep_coming_meet_the_limit_between_them() -> None:
 @pytest.mark.parametrize(
     ("limits", "error"),
     [
-        ({"first_token": 20}, "no token within first_token = 20ms"),
-        ({"total": 20}, "not done within total = 20ms"),
+        ({"first_token": 20}, "first token later than first_token = 20ms"),
+        ({"total": 20}, "done later than total = 20ms"),
         ({}, None),
     ],
 )
