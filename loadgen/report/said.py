@@ -12,6 +12,7 @@ from loadgen.units import format_usd
 
 _NONE: Final = Dist(count=0)
 _SAME: Final = 0.02
+_TELLING: Final = 0.005
 
 
 def notes(report: Report) -> list[str]:
@@ -168,12 +169,23 @@ def footnotes(report: Report) -> list[str]:
         elif independent < fewest / 2:
             note += f": {fewest:,} that share what slows them count as {independent:,} independent ones"
         notes.append(note)
+    notes += _each(report.targets, [_of_failed(t) for t in report.targets])
     counted = [t for t in report.targets if t.tokens.source not in (None, "usage")]
     # where levels say the same it is said once
     notes += dict.fromkeys(f"{name_of(t)}: {_token_source(t)}" for t in counted)
     if any(one.note and one.measured is not None for t in report.targets for one in t.slo):
         notes.append(f"{UNBOUNDED} of an objective: too few requests to tell; report.json says how few")
     return notes
+
+
+def _of_failed(target: TargetReport) -> str:
+    """Say how much of the output is of requests that did not succeed, which the rate of tokens counts too."""
+    ok, output = target.metrics.get("output_tokens", _NONE), target.tokens.output
+    other = output - ok.count * (ok.mean or 0.0)
+    if target.requests.sent == target.requests.ok or other <= _TELLING * output:
+        return ""
+    share = percent(other / output)
+    return f"output tokens/s counts all that arrived: {share} are of requests that failed or were cut off"
 
 
 def _token_source(target: TargetReport) -> str:

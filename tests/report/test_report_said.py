@@ -255,6 +255,35 @@ def test_the_cache_of_all_levels_is_one(invent: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("failed", "output", "share"),
+    [
+        ({"timeout": 25}, 440, "77.3 %"),
+        ({"cancelled": 1}, 110, "9.1 %"),
+        ({"timeout": 25}, 100, None),
+        ({"http_error": 25}, 0, None),
+        ({}, 101, None),  # the mean is that of a histogram
+    ],
+    ids=["failed", "cut off", "before any token", "no tokens at all", "none failed"],
+)
+def test_tokens_of_requests_that_failed_are_told(
+    invent: Any, failed: dict[str, int], output: int, share: str | None
+) -> None:
+    figures = {"output_tokens": invent.dist(20, 5, mean=20.0)} if output else {}
+    target = invent.target(
+        metrics=invent.target(ok=5).metrics | figures,
+        requests=invent.requests(5, failed),
+        tokens=Tokens(100, 0, 0, output, "usage", {"usage": 5}),
+    )
+    report = invent.report(target)
+    told = f"output tokens/s counts all that arrived: {share} are of requests that failed or were cut off"
+    for text in (to_markdown(report), " ".join(show(report).split())):
+        assert (told in text) == (share is not None)
+        assert ("output tokens/s counts" in text) == (share is not None)
+    two = show(invent.report(target, invent.target("b")), 200)
+    assert ("gpt-5.5: output tokens/s counts" in two) == (share is not None)
+
+
 def test_arrivals_prompts_and_the_end(invent: Any) -> None:
     report = invent.report(
         invent.target("x", 0), open_loop=True, stopped_by="prompts", set_aside={"skipped": 3, "clipped": 0}
