@@ -48,7 +48,7 @@ class _Shown(NamedTuple):
 
 _DISTRIBUTIONS: Final = (
     _Shown("TTFT", "ttft_ms", ("p50", "p90", "p99"), with_failures=True),
-    _Shown("TTFT from plan", "ttft_from_plan_ms", ("p50", "p90", "p99")),
+    _Shown("TTFT from plan", "ttft_from_plan_ms", ("p50", "p90", "p99"), with_failures=True),
     _Shown("TPOT", "tpot_ms", ("p50", "p90", "p99")),
     # of a speed the slow end is the bad one
     _Shown("decode tokens/s", "output_tokens_per_s", ("p50", "p10", "p1")),
@@ -122,8 +122,10 @@ def lines(targets: Sequence[TargetReport], *, open_loop: bool, short: bool = Fal
     short: without percentiles that most can do without.
     """
     found = counts(targets, open_loop=open_loop)
+    metric = ""
     for block in distributions(targets):
-        first, *more = (n for n in block if not short or n.at in _SHORT.get(n.label, (n.at,)))
+        metric = metric if block[0].indent else block[0].label
+        first, *more = (n for n in block if not short or n.at in _SHORT.get(metric, (n.at,)))
         found += [first, *(line._replace(label="", indent=False) for line in more)]
     return found
 
@@ -188,7 +190,6 @@ def _costs(targets: Sequence[TargetReport], *, open_loop: bool) -> list[Line]:
 def distributions(targets: Sequence[TargetReport], more: Iterable[str] = ()) -> list[list[Line]]:
     """One list of lines a metric: every percentile shown of it, for each target. more: fields of `Dist`."""
     blocks = []
-    dropped = any(t.requests.dropped for t in targets)
     answered = any(t.metrics.get("e2e_ms", _NONE).count for t in targets)
     for shown in _DISTRIBUTIONS:
         dists = [t.metrics.get(shown.key, _NONE) for t in targets]
@@ -197,9 +198,7 @@ def distributions(targets: Sequence[TargetReport], more: Iterable[str] = ()) -> 
         mark = shown.key != CHUNK_GAP.key
         cells = {p: tuple(_percentile(d, p, mark=mark) for d in dists) for p in (*shown.percentiles, *more)}
         blocks.append([Line(shown.label, of, p) for p, of in cells.items()])
-        # a dropped arrival has no time of its own but the planned one: only there it can be seen
-        told = shown.with_failures or (shown.key.endswith("from_plan_ms") and dropped)
-        if told and any(map(_failures_matter, dists)):
+        if shown.with_failures and any(map(_has_failures, dists)):
             cells = {p: tuple(_with_failures(d, p) for d in dists) for p in _BOUNDED}
             blocks.append([Line(WITH_FAILURES, of, p, indent=True) for p, of in cells.items()])
     return blocks
@@ -307,8 +306,6 @@ def _with_failures(dist: Dist, name: str) -> Cell:
     return Cell(number(getattr(found, name)) if isinstance(found, WithFailures) else NOTHING)
 
 
-def _failures_matter(dist: Dist) -> bool:
-    """Whether a percentile over all requests reads differently from that of the successful ones."""
-    if not dist.count or not isinstance(dist.with_failures, WithFailures):
-        return False
-    return any(_with_failures(dist, p).value != _percentile(dist, p).value for p in _BOUNDED)
+def _has_failures(dist: Dist) -> bool:
+    """Whether there are successful requests, and others beside them: failed, cut off, dropped."""
+    return isinstance(dist.with_failures, WithFailures) and 0 < dist.count < dist.with_failures.count

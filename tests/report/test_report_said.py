@@ -171,12 +171,32 @@ def test_dropped_arrivals_show_in_the_times_from_plan(invent: Any) -> None:
     from_plan = msgspec.structs.replace(target.metrics["ttft_from_plan_ms"], with_failures=found)
     target = msgspec.structs.replace(target, metrics=target.metrics | {"ttft_from_plan_ms": from_plan})
     shown = "with failures 210 > 1,200 > 1,200"
-    assert shown not in folded(show(invent.report(target), 100))
     dropped = msgspec.structs.replace(target, requests=invent.requests(1000, dropped=300))
     text = folded(show(invent.report(dropped), 100))
     at = text.index(shown)
     assert text[at - 1].startswith("TTFT from plan")
     assert "dropped 300" in text
+
+
+@pytest.mark.parametrize("key", ["ttft_ms", "ttft_from_plan_ms", "e2e_ms"])
+@pytest.mark.parametrize("outcome", ["timeout", "cancelled"])
+def test_wherever_some_failed_their_place_is_shown(invent: Any, key: str, outcome: str) -> None:
+    """Also where the two read the same, as the few that were cut off had not waited long."""
+    target = invent.target(requests=invent.requests(1000, {outcome: 9}))
+    of = target.metrics[key]
+    found = WithFailures(1009, of.p50, of.p90, of.p99)
+    failed = msgspec.structs.replace(
+        target, metrics=target.metrics | {key: msgspec.structs.replace(of, with_failures=found)}
+    )
+    for text in (show(invent.report(failed)), to_markdown(invent.report(failed))):
+        shown = [line for line in text.splitlines() if "with failures" in line]
+        assert len(shown) == 1
+    side_by_side = show(invent.report(failed, target))
+    rows = [line.split() for line in side_by_side.splitlines()]
+    at = next(i for i, row in enumerate(rows) if row[:2] == ["with", "failures"])
+    percentiles = ["p99"] if key == "ttft_from_plan_ms" else ["p50", "p90", "p99"]  # as the line above
+    assert [rows[at][2], *(row[0] for row in rows[at + 1 : at + len(percentiles)])] == percentiles
+    assert "with failures" not in show(invent.report(target)).lower()
 
 
 def lengths(invent: Any, *, asked: float, got: float, share: float, known: int = 1000) -> dict[str, Any]:
