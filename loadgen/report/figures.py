@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from loadgen.measure.metrics import CHUNK_GAP
-from loadgen.results.model import Above, Cost, Dist, Report, TargetReport, WithFailures
-from loadgen.units import format_number, format_usd
+from loadgen.results.model import Above, Cost, Dist, Report, Run, TargetReport, WithFailures
+from loadgen.units import NS_PER_S, format_number, format_usd, parse_duration
 
 NOTHING: Final = "-"
 UNBOUNDED: Final = "*"
@@ -218,18 +218,42 @@ def alerts(report: Report) -> list[tuple[str, str]]:
         found.append(("SIMULATED", f"{who}the built-in simulator answered, not a model"))
     if insecure := dict.fromkeys(name_of(t) for t in report.targets if t.insecure):
         found.append(("INSECURE", f"{', '.join(insecure)}: the server's certificate was not checked"))
-    if not report.run.complete:
-        found.append(("INCOMPLETE", "the run was killed; these are the figures up to then"))
-    elif report.run.stopped_by == "errors":
-        found.append(("STOPPED", "too many requests failed; these are the figures up to then"))
-    elif report.run.stopped_by == "budget":
-        bound = format_usd(report.run.max_usd or 0.0)
-        found.append(
-            ("BUDGET", f"stopped before it could cost more than USD {bound}; the figures up to then")
-        )
-    elif report.run.interrupted:
-        found.append(("INTERRUPTED", "the run was stopped early; these are the figures up to then"))
+    if stopped := _stopped(report):
+        word, why = stopped
+        found.append((word, f"{why}; these are the figures up to then{window_cut(report.run)}"))
     return found
+
+
+def _stopped(report: Report) -> tuple[str, str] | None:
+    """Return what ended the run before its time: a word, and in words."""
+    run = report.run
+    if not run.complete:
+        return "INCOMPLETE", "the run was killed"
+    if run.stopped_by == "errors":
+        return "STOPPED", _too_many_failed(report)
+    if run.stopped_by == "budget":
+        return "BUDGET", f"stopped before it could cost more than USD {format_usd(run.max_usd or 0.0)}"
+    return ("INTERRUPTED", "the run was stopped early") if run.interrupted else None
+
+
+def _too_many_failed(report: Report) -> str:
+    """Say the bound of `load.stop_at_errors`, and what came of the window's requests, warm-up left out."""
+    rule = report.run.load.get("stop_at_errors")
+    if not rule:
+        return "too many requests failed"
+    failed = sum(t.requests.failed for t in report.targets)
+    ended = failed + sum(t.requests.ok for t in report.targets)
+    of = f", of the whole window {failed:,} of {ended:,} ({100 * failed / ended:.1f} %)" if ended else ""
+    return f"more than {100 * rule['share']:.4g} % of what ended within {rule['over']} failed{of}"
+
+
+def window_cut(run: Run) -> str:
+    """Say how long a window was that ended before its time; nothing of a whole one, and of levels'."""
+    planned = run.load.get("duration")
+    was = format_number(run.window_s)
+    if run.load.get("levels") or (planned and was == format_number(parse_duration(planned) / NS_PER_S)):
+        return ""
+    return f": a window of {was} s" + (f" instead of {planned}" if planned else "")
 
 
 def legend(report: Report) -> str:

@@ -4,7 +4,17 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from loadgen.answers.slices import words
-from loadgen.report.figures import UNBOUNDED, clean, legend, month_usd, name_of, number, unbounded, whose
+from loadgen.report.figures import (
+    UNBOUNDED,
+    clean,
+    legend,
+    month_usd,
+    name_of,
+    number,
+    unbounded,
+    whose,
+    window_cut,
+)
 from loadgen.report.grids import percent
 from loadgen.results.model import Cost, Dist, Report, RoutesReport, TargetReport
 from loadgen.run.forecast import UNKNOWN
@@ -119,9 +129,10 @@ def _prompts(report: Report) -> Iterator[str]:
         why = " (too long for the context)" if {"skipped", "clipped"} & report.run.set_aside.keys() else ""
         yield f"prompts set aside: {', '.join(aside)}{why}"
     if report.run.stopped_by == "prompts":
-        yield "the prompts were used up before the window's end"
+        yield f"the prompts were used up before the window's end{window_cut(report.run)}"
     if report.run.stopped_by == "until":
-        yield "the window ended when the chosen percentiles were known as closely as asked for"
+        why = "the window ended when the chosen percentiles were known as closely as asked for"
+        yield why + window_cut(report.run)
 
 
 def of_money(report: Report) -> Iterator[str]:

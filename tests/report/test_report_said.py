@@ -324,7 +324,7 @@ def test_arrivals_prompts_and_the_end(invent: Any) -> None:
     assert sentences(msgspec.structs.replace(report, instrument=instrument, run=drops)) == [
         f"{told}, 100 dropped by max_in_flight{rest}",
         "prompts set aside: 3 skipped (too long for the context)",
-        "the prompts were used up before the window's end",
+        "the prompts were used up before the window's end: a window of 20.0 s",
     ]
     levels = [
         msgspec.structs.replace(invent.target(f"x @ {n}/s"), target="x", level=f"{n}/s") for n in (5, 10)

@@ -52,6 +52,9 @@ def test_verdict_comes_first_with_each_reason_on_a_line(invent: Any, state: str)
     assert lines[1:3] == [f"- {reason}" for reason in reasons]
 
 
+UP_TO = "these are the figures up to then"
+
+
 @pytest.mark.parametrize(
     ("changes", "run", "told"),
     [
@@ -59,20 +62,44 @@ def test_verdict_comes_first_with_each_reason_on_a_line(invent: Any, state: str)
         ({"insecure": True}, {}, "INSECURE gpt-5.5: the server's certificate was not checked"),
         (
             {},
-            {"interrupted": True},
-            "INTERRUPTED the run was stopped early; these are the figures up to then",
+            {"interrupted": True, "window_s": 8.0385, "load": {"rate": "8/s", "duration": "15s"}},
+            f"INTERRUPTED the run was stopped early; {UP_TO}: a window of 8.04 s instead of 15s",
         ),
-        ({}, {"complete": False}, "INCOMPLETE the run was killed; these are the figures up to then"),
+        # in the drain
+        (
+            {},
+            {"interrupted": True, "window_s": 15.0, "load": {"duration": "15s"}},
+            f"INTERRUPTED the run was stopped early; {UP_TO}",
+        ),
+        (
+            {},
+            {"complete": False, "window_s": 8.0, "load": {"requests": 9}},
+            f"INCOMPLETE the run was killed; {UP_TO}: a window of 8.00 s",
+        ),
+        ({}, {"complete": False, "load": {"levels": [8, 16]}}, f"INCOMPLETE the run was killed; {UP_TO}"),
     ],
-    ids=["simulated", "insecure", "interrupted", "killed"],
+    ids=["simulated", "insecure", "interrupted", "in the drain", "killed", "levels"],
 )
 def test_what_must_be_known_stands_above_the_figures(
     invent: Any, changes: dict[str, Any], run: dict[str, Any], told: str
 ) -> None:
-    text = show(invent.report(invent.target(**changes), **run))
+    text = show(invent.report(invent.target(**changes), **run), 120)
     word, _, _ = told.partition(" ")
     assert line_of(text, word) == told
     assert text.index(word) < text.index("requests ok")
+
+
+@pytest.mark.parametrize(
+    ("ok", "of"),
+    [(66, ", of the whole window 17 of 83 (20.5 %)"), (0, "")],
+    ids=["in the window", "in the warm-up"],
+)
+def test_a_run_that_errors_stopped_says_by_how_many(invent: Any, ok: int, of: str) -> None:
+    requests = invent.requests(ok, {"timeout": 17, "cancelled": 5} if ok else {})
+    load = {"duration": "15s", "stop_at_errors": {"share": 0.2, "over": "4s"}}
+    report = invent.report(invent.target(requests=requests), stopped_by="errors", window_s=8.04, load=load)
+    told = f"more than 20 % of what ended within 4s failed{of}; {UP_TO}: a window of 8.04 s instead of 15s"
+    assert line_of(show(report, 200), "STOPPED") == f"STOPPED {told}"
 
 
 def test_only_some_targets_simulated_are_named_and_marked(invent: Any) -> None:
