@@ -10,9 +10,10 @@ import math
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
+from loadgen.run.open import OpenLoop
 from loadgen.run.runner import Runner
 from loadgen.units import NS_PER_S, format_number
 
@@ -111,9 +112,7 @@ class Progress:
         return f"\x1b[{self._drawn}A\x1b[J" if self._drawn else ""
 
     def _block(self, runner: Runner, elapsed_s: float) -> list[str]:
-        rows = [self._head(runner, elapsed_s), *self._table(runner)]
-        if errors := _errors(runner):
-            rows.append("errors: " + errors)
+        rows = [self._head(runner, elapsed_s), *self._table(runner), *_besides(runner)]
         width = _columns(self._fd)
         return [row[: width - 1] for row in rows]
 
@@ -147,9 +146,7 @@ class Progress:
                 f"{elapsed_s:.0f} s {_phase(runner)}: {client.target.name}: {flight} in flight, {ok} ok, "
                 f"{failed} failed, {requests} requests/s, {tokens} tokens/s, TTFT p50 {p50} ms, p99 {p99} ms"
             )
-        if errors := _errors(runner):
-            lines.append("  errors: " + errors)
-        return lines
+        return lines + [f"  {line}" for line in _besides(runner)]
 
     def _cells(self, runner: Runner) -> list[tuple[str, ...]]:
         """One row of figures a target; rates are of the time since the last time they were shown."""
@@ -220,6 +217,16 @@ def _remaining(runner: Runner) -> tuple[float, str]:
 def _cut_off(runner: Runner) -> int:
     recorders = runner.recorder.targets.values()
     return sum(outcomes["cancelled"] for r in recorders for outcomes in r.outcomes.values())
+
+
+def _besides(runner: Runner) -> Iterator[str]:
+    """Say what is over all targets, once there is any: what the cap held back, what failed."""
+    delayed = runner.loop.delayed if isinstance(runner.loop, OpenLoop) else 0
+    capped = {"dropped": runner.arrivals.dropped, "delayed": delayed}
+    if any(capped.values()):
+        yield "max_in_flight: " + ", ".join(f"{n:,} {what}" for what, n in capped.items() if n)
+    if errors := _errors(runner):
+        yield "errors: " + errors
 
 
 def _errors(runner: Runner) -> str:

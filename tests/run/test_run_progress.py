@@ -35,6 +35,28 @@ def test_lines_of_many_targets_come_whole(
     assert re.fullmatch(r"  errors: \d+ http_error", errors)
 
 
+@pytest.mark.parametrize("style", ["lines", "live"])
+@pytest.mark.parametrize(("over_cap", "what"), [("drop", "dropped"), ("delay", "delayed"), (None, None)])
+def test_what_a_cap_holds_back_is_shown(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    style: progress.Style,
+    over_cap: str | None,
+    what: str | None,
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 1)
+    cap = {} if over_cap is None else {"max_in_flight": 1, "over_cap": over_cap}
+    keys = {"rate": "20/s", "arrivals": "constant", "duration": "1700ms", "grace": "0s"}
+    with Endpoint(lambda _: stream(2, first_s=0.3)) as endpoint:
+        path = write_scenario(tmp_path, target("a", endpoint.base_url), load=keys | cap)
+        with apart_from_pytest():
+            run(load(path), RunOptions(tmp_path / "out", probe=False, progress=style))
+    told = capfd.readouterr().err
+    assert bool(what and re.search(rf"max_in_flight: .*[1-9]\d* {what}", told)) == (what is not None)
+    assert ("max_in_flight" in told) == (what is not None)
+
+
 def test_rates_of_a_level_that_has_just_begun_to_be_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
