@@ -277,6 +277,8 @@ def describe_load(load: dict[str, Any]) -> str:
             continue
         name, unit = (key[:-2], " s") if key.endswith("_s") else (key, "")
         parts.append(f"{name.replace('_', ' ')} {_plainly(value)}{unit}".removesuffix(" true"))
+        if key == "max_in_flight" and "over_cap" not in load:
+            parts.append("over cap delay")  # the default, but what the cap does has to be known
     return ", ".join(parts)
 
 

@@ -76,7 +76,9 @@ def marker(i: int, **more: Any) -> dict[str, Any]:
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
     """Return an axis. more: as plotly has it."""
-    return {"title": {"text": title}, **more}
+    # by itself plotly has 2 3 4 ... between the powers of ten for 20 30 40 ...; so few are 20 50 100
+    ticks = {"tickformat": ",~r", "nticks": 3} if more.get("type") == "log" else {}
+    return {"title": {"text": title}, **ticks, **more}
 
 
 def scale_of(values: Sequence[float], what: str) -> dict[str, Any]:

@@ -54,6 +54,14 @@ def test_names_are_text_and_nothing_of_them_ran(page: Page, evil_run: Path) -> N
     assert DIALOG not in {method for method, _ in page.seen}
 
 
+def test_ticks_of_a_logarithmic_axis_are_the_values(page: Page) -> None:
+    plot = "document.querySelector('[data-plot^=distribution]')"
+    page.ask(f"Plotly.relayout({plot}, {{'xaxis.range': [Math.log10(12), Math.log10(150)]}}).then(() => 0)")
+    ticks = page.ask(f"[...{plot}.querySelectorAll('.xtick')].map(e => e.textContent)")
+    page.ask(f"Plotly.relayout({plot}, {{'xaxis.autorange': true}}).then(() => 0)")
+    assert ticks == ["20", "50", "100"]
+
+
 def test_hover_reads_values(page: Page) -> None:
     plot = "document.querySelector('[data-plot=spectrum-ttft]')"
     page.ask(f"Plotly.Fx.hover({plot}, [{{curveNumber: 0, pointNumber: 9}}])")

@@ -80,6 +80,14 @@ def test_a_distribution_has_all_of_it_once(report: Report, waits: Any) -> None:
         assert trace["x"] == sorted(trace["x"])
 
 
+def test_a_logarithmic_axis_writes_its_values_whole(report: Report, waits: Any) -> None:
+    plot = distribution(report, waits, "ttft_ms", "TTFT", "requests")
+    assert plot is not None
+    for axis in (plot.figure["layout"]["xaxis"], scale_of([1, 1, 1, 100], "ms")):
+        assert (axis["type"], axis["tickformat"]) == ("log", ",~r")
+    assert "tickformat" not in scale_of([1, 2, 3], "ms")
+
+
 @pytest.mark.parametrize("values", [[0], [5, 5, 5], [1, 3_600_000_000], [0] * 99 + [40_000]])
 def test_any_values_can_be_drawn(report: Report, values: list[int]) -> None:
     rows = {("a", "ttft_ms"): counts(values)}
