@@ -271,5 +271,5 @@ def _flags_of_answers(base: Side, other: Side) -> Iterator[str]:
         if failed is not None and failed.value > FAILED_SHARE:
             yield (
                 f"{failed.value:.1%} of the requests of {side.name} failed: its latencies are those of "
-                "the others"
+                "the requests that succeeded"
             )
