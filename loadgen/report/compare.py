@@ -41,12 +41,16 @@ _SIDE_BY_SIDE: Final = 4  # of more targets than these the fastest and the slowe
 def legend(told: Iterable[Comparison]) -> str:
     """Say what the verdicts rest on; told: all of them."""
     family = sum(row.p_value is not None for row in told)
+    together = (
+        f" for all {family} of them together (Holm): an interval that leaves out 0 may not be enough"
+        if family > 1
+        else ""
+    )
     return (
         "Change in percent (failures: in points), in brackets its 95 % interval. A verdict is given where "
-        f"it holds at 95 % for all {family} of them together (Holm): an interval that leaves out 0 may not "
-        "be enough. Could have shown: the smallest change that four of five such comparisons would have "
-        "shown. Not bounded: too few independent requests beyond that percentile (p99 takes 1,000). No "
-        "verdict: different models count tokens differently."
+        f"it holds at 95 %{together}. Could have shown: the smallest change that four of five such "
+        "comparisons would have shown. Not bounded: too few independent requests beyond that percentile "
+        "(p99 takes 1,000). No verdict: different models count tokens differently."
     )
 
 
@@ -63,7 +67,9 @@ def sentence(rows: Sequence[Comparison]) -> str:
     )
     what = _NAMES.get(first.metric, first.metric).removesuffix(", ms")
     figures = f"{what} p50 {_figure(first.other, first)} against {_figure(first.base, first)} ms"
-    if first.verdict == NOT_SHOWN:
+    if None in (first.base, first.other):
+        said = [_missing(first, what)]
+    elif first.verdict == NOT_SHOWN:
         both = f"{what} p50 {_figure(first.base, first)} and {_figure(first.other, first)} ms"
         said = [f"no difference of {what} shown between {base} and {other}{_able(first)}: {both}"]
     elif first.verdict in (BETTER, WORSE):
@@ -77,6 +83,14 @@ def sentence(rows: Sequence[Comparison]) -> str:
             name = f"{what} p99" if key[1] == "p99" else _NAMES[row.metric].partition(",")[0]
             said.append(f"{name} {row.verdict}{_and(_change(row))}")
     return "; ".join(said) + "."
+
+
+def _missing(row: Comparison, what: str) -> str:
+    """Say which side has no figure: none of its requests succeeded, or none has this one."""
+    sides = ((clean(row.base_target), row.base), (clean(row.other_target), row.other))
+    lacks = [name for name, value in sides if value is None]
+    known = [f"{name} has p50 {_figure(value, row)} ms" for name, value in sides if value is not None]
+    return f"nothing to compare: {' and '.join(lacks)} without {what}{''.join(f', {one}' for one in known)}"
 
 
 def _and(text: str) -> str:

@@ -7,12 +7,14 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from loadgen.report.compare import legend, sentence
 from loadgen.report.grids import groups, levels
 from loadgen.report.markdown import to_markdown
 from loadgen.report.said import sentences
 from loadgen.report.table import print_report
 from loadgen.results.model import (
     Above,
+    Comparison,
     Dist,
     GroupReport,
     Report,
@@ -333,3 +335,18 @@ def test_arrivals_prompts_and_the_end(invent: Any) -> None:
     assert not any("50.0/s" in sentence for sentence in sentences(several))  # levels have no common rate
     assert len(sentences(invent.report(invent.target("x", 0), stopped_by="until"))) == 1
     assert "STOPPED" in show(invent.report(invent.target(), stopped_by="errors"))
+
+
+def test_a_side_without_a_figure_is_said_to_have_none() -> None:
+    row = Comparison("ttft_ms", "p50", "good", "bad", 129.0, None, "not bounded")
+    assert sentence([row]) == "nothing to compare: bad without TTFT, good has p50 129 ms."
+    neither = Comparison("ttft_ms", "p50", "good", "bad", None, None, "not bounded")
+    assert sentence([neither]) == "nothing to compare: good and bad without TTFT."
+
+
+@pytest.mark.parametrize("family", [0, 1, 2])
+def test_only_several_verdicts_hold_together(family: int) -> None:
+    row = Comparison("ttft_ms", "p50", "a", "b", 1.0, 2.0, "worse", p_value=0.01)
+    told = legend([row] * family)
+    assert ("of them together (Holm)" in told) == (family > 1)
+    assert "holds at 95 %" in told
