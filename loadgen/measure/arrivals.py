@@ -31,11 +31,6 @@ class Arrivals:
         self._targets: dict[str, _Delivered] = {}
         self._kept = 0
 
-    @property
-    def most(self) -> int:
-        """How many the target with the most has had, dropped ones of all targets counted in."""
-        return max((d.sent for d in self._targets.values()), default=0) + self.dropped
-
     def note(self, intended_ns: int, left_ns: int, target: str = "") -> None:
         """Enter one arrival: its planned time and when it left, both offsets from the epoch. About 0.5 µs."""
         delivered = self._targets.get(target)

@@ -20,7 +20,7 @@ NORMAL: Final = NormalDist()
 Z95: Final = NORMAL.inv_cdf(0.975)
 LEVEL: Final = 0.05
 LEAST_BEYOND: Final = 10  # effective samples beyond a percentile; with fewer it is not bounded
-_ENOUGH: Final = LEAST_BEYOND - 1e-9  # 100 x (1 - 0.9) is a little less than 10
+ENOUGH_BEYOND: Final = LEAST_BEYOND - 1e-9  # 100 x (1 - 0.9) is a little less than 10
 _POWER_Z: Final = NORMAL.inv_cdf(0.8)
 _SEGMENT: Final = 1 << 16
 _MOST_LAGS: Final = 2_000
@@ -96,11 +96,12 @@ def quantiles(values: Floats, ps: Sequence[float]) -> list[Estimate | None]:
     effective size spread over the sorted values.
     """
     n = len(values)
-    possible = [p for p in ps if n * min(p, 1 - p) >= _ENOUGH]
+    possible = [p for p in ps if n * min(p, 1 - p) >= ENOUGH_BEYOND]
     sizes = dict(zip(possible, effective_sizes(values, possible), strict=True))
     ordered = np.sort(values) if possible else values
     return [
-        _quantile(ordered, p, sizes[p]) if sizes.get(p, 0.0) * min(p, 1 - p) >= _ENOUGH else None for p in ps
+        _quantile(ordered, p, sizes[p]) if sizes.get(p, 0.0) * min(p, 1 - p) >= ENOUGH_BEYOND else None
+        for p in ps
     ]
 
 

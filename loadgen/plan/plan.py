@@ -105,6 +105,15 @@ class Plan:
         last = len(self.when_ns) if end is None else int(np.searchsorted(self.when_ns, end))
         return max(0, last - int(np.searchsorted(self.when_ns, start)))
 
+    def while_prompts_last(self, count: int | None) -> "Plan":
+        """Open loop: the plan without the arrivals that `count` prompts do not suffice for; None: no end.
+
+        A trace's sessions come again, so that theirs suffice.
+        """
+        if count is None or not self.open_loop or self.session is not None:
+            return self
+        return replace(self, when_ns=self.when_ns[: len(range(self.first_session, count, self.stride))])
+
     def shard(self, i: int, n: int) -> "Plan":
         """Part i of n: every n-th place, session and counted request; all parts together are the plan.
 

@@ -58,7 +58,7 @@ _DISTRIBUTIONS: Final = (
 _SHORT: Final = {"TTFT from plan": ("p99",), "chunk gap": ("p99",)}
 _REQUESTS: Final = {
     "cut off": "cancelled",
-    "dropped": "dropped",
+    "never sent": "dropped",
     "sent > 10 ms late": "late",
     "sent again": "resent",
 }

@@ -92,7 +92,7 @@ def levels(report: Report) -> Grid:
         "TPOT p50": lambda t: marked(t.metrics.get("tpot_ms", _NONE), "p50"),
         "failed": lambda t: f"{t.requests.failed:,}",
         "cut off": lambda t: f"{t.requests.cancelled:,}",
-        "dropped": lambda t: f"{t.requests.dropped:,}",
+        "never sent": lambda t: f"{t.requests.dropped:,}",
         "cost USD": lambda t: str(cost(t, lambda c: c.usd)),
     }
     if not report.run.open_loop:
@@ -100,7 +100,7 @@ def levels(report: Report) -> Grid:
     if not any(t.requests.cancelled for t in targets):
         del columns["cut off"]
     if not any(t.requests.dropped for t in targets):
-        del columns["dropped"]
+        del columns["never sent"]
     if not any(t.rates.output_tokens_per_s for t in targets):
         del columns["tokens/s"]
     alone = len({t.target for t in targets}) == 1

@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from math import inf
 from typing import Final
 
@@ -35,7 +34,7 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
     """
     _check_values(scenario)
     per = " for each target" if plan.targets > 1 else ""
-    arrivals, plan = len(plan.when_ns), _while_prompts_last(plan, prompts.count)
+    arrivals, plan = len(plan.when_ns), plan.while_prompts_last(prompts.count)
     used_up = len(plan.when_ns) < arrivals
     numbers = first_sessions(plan, prompts)
     lines = [f"{scenario.name}: the scenario is right"]
@@ -56,13 +55,6 @@ def preview(scenario: Scenario, plan: Plan, prompts: Prompts) -> str:
     lines += _beside("objectives", [objective.text for objective in scenario.slo.objectives])
     lines += ["", *_beside("cost", _cost(scenario, plan, prompts)), f"plan digest  {plan.digest[:16]}"]
     return "\n".join(lines)
-
-
-def _while_prompts_last(plan: Plan, count: int | None) -> Plan:
-    """Return the plan with no more arrivals than there are prompts; a trace's sessions come again."""
-    if count is None or not plan.open_loop or plan.session is not None:
-        return plan
-    return replace(plan, when_ns=plan.when_ns[:count])
 
 
 def _beside(head: str, texts: Iterable[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from loadgen.measure.metrics import METRICS
 from loadgen.measure.recorder import TargetRecorder
 from loadgen.measure.sample import Sample
-from loadgen.measure.statistics import LEAST_BEYOND, effective_sizes
+from loadgen.measure.statistics import ENOUGH_BEYOND, effective_sizes
 from loadgen.scenario.traffic import ErrorStop, Until
 from loadgen.wire.timeline import Timeline
 
@@ -57,7 +57,7 @@ class Enough:
         values = np.array(latest, np.float64)
         p = rule.percentile / 100
         effective = effective_sizes(values, [p])[0] / len(values)
-        if found.count * effective * min(p, 1 - p) < LEAST_BEYOND:  # the report would not bound it
+        if found.count * effective * min(p, 1 - p) < ENOUGH_BEYOND:  # the report would not bound it
             return False
         middle, interval = found.percentile(rule.percentile), found.interval(rule.percentile, effective)
         if middle is None or interval is None:

@@ -61,6 +61,7 @@ class Runner:
         self.interrupted = False
         self.stopped_by: str | None = None
         self.arrivals = Arrivals()
+        self._prompts = prompts.count
         self._queue = queue
         queue.give_way(self._next_send)
         self._enough = Enough(load.until) if load.until else None
@@ -143,9 +144,8 @@ class Runner:
             return {}
         if self.sending or self.live:
             return {"delayed": self.loop.delayed}
-        planned_ns = self.plan.when_ns[: np.searchsorted(self.plan.when_ns, self._stopped_ns)]
-        if self.stopped_by == "prompts":  # what they did not suffice for was not planned
-            planned_ns = planned_ns[: self.arrivals.most]
+        when_ns = self.plan.while_prompts_last(self._prompts).when_ns
+        planned_ns = when_ns[: np.searchsorted(when_ns, self._stopped_ns)]
         return self.arrivals.summary(planned_ns, self.plan.targets, delayed=self.loop.delayed)
 
     def begun(self, target: int) -> int:

@@ -100,6 +100,15 @@ def test_more_sessions_than_one_block_of_numbers() -> None:
     assert (np.diff(long.when_ns) >= 0).all()
 
 
+@pytest.mark.parametrize("prompts", [0, 7, 100, 101, None])
+@pytest.mark.parametrize("n", [1, 3])
+def test_prompts_that_do_not_suffice_end_the_arrivals(prompts: int | None, n: int) -> None:
+    plan = plan_of(arrivals="constant", rate_per_s=100, duration_ns=S)
+    parts = [plan.shard(i, n).while_prompts_last(prompts) for i in range(n)]
+    when_ns = sorted(when for part in parts for when in part.when_ns.tolist())
+    assert when_ns == plan.when_ns.tolist()[:prompts]
+
+
 def test_levels_hold_a_count_each() -> None:
     keys: dict[str, Any] = {
         "rate_per_s": 1.0,

@@ -177,7 +177,7 @@ def test_dropped_arrivals_show_in_the_times_from_plan(invent: Any) -> None:
     text = folded(show(invent.report(dropped), 100))
     at = text.index(shown)
     assert text[at - 1].startswith("TTFT from plan")
-    assert "dropped 300" in text
+    assert "never sent 300" in text
 
 
 @pytest.mark.parametrize("key", ["ttft_ms", "ttft_from_plan_ms", "e2e_ms"])
