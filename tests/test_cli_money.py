@@ -1,5 +1,6 @@
 """Money on the command line: what a run can cost, and who is asked before it does."""
 
+import contextlib
 import os
 import pty
 import signal
@@ -131,6 +132,10 @@ def test_who_is_asked_on_a_terminal(tmp_path: Path, answer: str) -> None:
         assert not endpoint.asked
         if answer == "Ctrl-C":
             process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            if process.poll() is None:  # it came between the question and the read, which then goes on
+                process.send_signal(signal.SIGINT)
         else:
             os.write(master, f"{answer}\n".encode())
         out, _ = process.communicate(timeout=60)
