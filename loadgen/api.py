@@ -20,7 +20,6 @@ import msgspec
 from loadgen import __version__
 from loadgen.answers.within import with_answers
 from loadgen.errors import OutputError
-from loadgen.measure.health import Health
 from loadgen.measure.histogram import encode
 from loadgen.measure.objective import bounds
 from loadgen.measure.recorder import LevelWindow, Recorder
@@ -298,7 +297,7 @@ class _Run:
             max_usd=self.scenario.budget.max_usd,
             repeats_prompts=self.repeats,
         )
-        vitals = Vitals(loop_lag="") if runner is None else _vitals(runner.health)
+        vitals = Vitals(loop_lag="") if runner is None else _vitals(runner)
         ran_out = () if runner is None else runner.ran_out
         return RunState(
             run,
@@ -346,7 +345,8 @@ def exit_code(report: Report) -> int:
     return EXIT_OK if met and report.run.stopped_by != "errors" else EXIT_MISSED
 
 
-def _vitals(health: Health) -> Vitals:
+def _vitals(runner: Runner) -> Vitals:
+    health = runner.health
     return Vitals(
         loop_lag=encode(health.count_lags()),
         cpu_share=health.cpu_share,
@@ -356,6 +356,8 @@ def _vitals(health: Health) -> Vitals:
         connections_max=health.connections_max,
         rss_max=health.rss_max,
         core_waited_share=health.core_waited_share,
+        instants=runner.instants,
+        clock_set_ns=health.clock_set_ns,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from loadgen.measure.histogram import BUCKETS, Counts, indexes
 from loadgen.units import NS_PER_MS, NS_PER_S
+from loadgen.wire.instant import CLOCK
 from loadgen.wire.timerfd import PreciseTimer
 
 LAG_INTERVAL_NS: Final = 10 * NS_PER_MS
@@ -43,6 +44,7 @@ class Health:
     Loop lag is how long after an instant the loop got to it, sampled at fixed instants every 10 ms: a stall
     of 100 ms is seen by all the instants in it, as arrivals would be.
     core_waited_share: see `waited_ns`, over wall time; None before the end and where it is not told.
+    clock_set_ns: by how much the system's clock has been set since the start.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -61,6 +63,8 @@ class Health:
         self._final_share: float | None = None
         self._started_waited_ns: int | None = None
         self.core_waited_share: float | None = None
+        self.clock_set_ns = 0
+        self._clock_set_before_ns = 0
 
     def start(self) -> None:
         """Begin: what is alive now is frozen, the collector is off until `stop`."""
@@ -70,6 +74,8 @@ class Health:
         self._started_ns = self._second_ns = time.perf_counter_ns()
         self._started_cpu_ns = self._second_cpu_ns = time.process_time_ns()
         self._started_waited_ns = waited_ns()
+        CLOCK.look()
+        self._clock_set_before_ns = CLOCK.set_ns
 
     def sample_from(self, start_ns: int) -> None:
         """Sample the loop lag from this instant on."""
@@ -112,6 +118,8 @@ class Health:
             )
             self._second_ns, self._second_cpu_ns = now, cpu
         self.count_lags()
+        CLOCK.look()
+        self.clock_set_ns = CLOCK.set_ns - self._clock_set_before_ns
         self.connections_max = max(self.connections_max, connections)
         rss = rss_bytes()
         self.rss_max = max(self.rss_max, rss)

@@ -168,6 +168,7 @@ def instrument(report: Report) -> Grid:
     """How late and how busy the generator was."""
     fared = report.instrument
     rows = (
+        ("instants of reads", "the kernel's" if fared.instants == "kernel" else "the event loop's"),
         ("event loop late", _lag(fared.loop_lag_ms)),
         ("requests sent late", _lag(fared.send_lag_ms)),
         ("CPU", _share(fared.cpu_share)),

@@ -298,6 +298,8 @@ class Instrument(msgspec.Struct, frozen=True):
     loop_lag_ms: how late the event loop got to what was due, sampled 100 times a second.
     cpu_share: CPU time of the generator over wall time, of one core; cpu_share_max: worst second.
     core_waited_share: of the time, how much it was ready to run while its core had something else to do.
+    instants: "kernel": of every read the kernel said when it arrived; "loop": of some it did not, so their
+    instant is when they were read. clock_set_ms: by how much the clock was set that the kernel's are on.
     arrivals: requests planned for the window and begun; of an open loop those of `Arrivals.summary`.
     """
 
@@ -311,6 +313,8 @@ class Instrument(msgspec.Struct, frozen=True):
     rss_mb_max: float | None
     arrivals: dict[str, Any]
     core_waited_share: float | None = None
+    instants: str = "loop"
+    clock_set_ms: float | None = None
 
 
 class Run(msgspec.Struct, frozen=True):

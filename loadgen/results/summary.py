@@ -66,7 +66,10 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Vitals(msgspec.Struct, frozen=True):
-    """How the generator fared so far. loop_lag: an encoded histogram in µs (`histogram.encode`)."""
+    """How the generator fared so far. loop_lag: an encoded histogram in µs (`histogram.encode`).
+
+    instants: see `Instrument`; clock_set_ns: see `Health`.
+    """
 
     loop_lag: str
     cpu_share: float | None = None
@@ -76,6 +79,8 @@ class Vitals(msgspec.Struct, frozen=True):
     connections_max: int | None = None
     rss_max: int | None = None
     core_waited_share: float | None = None
+    instants: str = "loop"
+    clock_set_ns: int = 0
 
 
 class RunState(msgspec.Struct, frozen=True):
@@ -290,6 +295,8 @@ def _instrument(state: RunState, recorder: Recorder) -> Instrument:
         rss_mb_max=None if vitals.rss_max is None else round(vitals.rss_max / 1e6, 1),
         arrivals={"planned": state.planned, "begun": begun} | state.arrivals,
         core_waited_share=_round(vitals.core_waited_share),
+        instants=vitals.instants,
+        clock_set_ms=_round(vitals.clock_set_ns / NS_PER_MS),
     )
 
 

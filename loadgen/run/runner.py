@@ -148,6 +148,11 @@ class Runner:
         planned_ns = when_ns[: np.searchsorted(when_ns, self._stopped_ns)]
         return self.arrivals.summary(planned_ns, self.plan.targets, delayed=self.loop.delayed)
 
+    @property
+    def instants(self) -> str:
+        """Who has said when reads arrived: see `Instrument`."""
+        return "kernel" if self._queue.reader.timing.kernel else "loop"
+
     def begun(self, target: int) -> int:
         """Sessions of the window that a target has begun."""
         return self.stage.begun[target]

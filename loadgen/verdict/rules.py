@@ -16,6 +16,7 @@ from loadgen.units import NS_PER_MS, format_ms, format_number
 
 LAG_SUSPECT_MS: Final = 1.0
 LAG_INVALID_MS: Final = 10.0
+LAG_SEEN_MS: Final = 10.0  # the kernel's instants don't depend on it, but sending and gaps do
 LAG_INVALID_SHARE: Final = 0.1
 CPU_SUSPECT: Final = 0.85
 SEND_LAG_SUSPECT_MS: Final = 10.0
@@ -47,7 +48,12 @@ def _fastest_ttft_ms(report: Report) -> float | None:
 
 
 def _lag_is_gross(report: Report) -> bool:
-    """Only a lag that is gross with 95 % confidence: the p99 of a short run rests on two or three stalls."""
+    """Only a lag that is gross with 95 % confidence: the p99 of a short run rests on two or three stalls.
+
+    None is where the kernel said when reads arrived.
+    """
+    if report.instrument.instants == "kernel":
+        return False
     bounds, ttft = report.instrument.loop_lag_ms.ci95.get("p99"), _fastest_ttft_ms(report)
     return (
         bounds is not None and ttft is not None and bounds[0] > max(LAG_INVALID_MS, LAG_INVALID_SHARE * ttft)
@@ -66,10 +72,18 @@ def _remedy(report: Report) -> str:
 
 
 def _loop_lag(report: Report) -> Iterator[str]:
-    lag = report.instrument.loop_lag_ms.p99
-    if lag is not None and lag > LAG_SUSPECT_MS and not _lag_is_gross(report):
-        late = f"the generator was late by {format_ms(lag)} ms at p99"
-        yield f"{late}, and so may be its TTFT: {_remedy(report)}"
+    lag, kernel = report.instrument.loop_lag_ms.p99, report.instrument.instants == "kernel"
+    if lag is None or lag <= (LAG_SEEN_MS if kernel else LAG_SUSPECT_MS) or _lag_is_gross(report):
+        return
+    what = "so were its requests, and shorter gaps may be missing" if kernel else "so may be its TTFT"
+    yield f"the generator was late by {format_ms(lag)} ms at p99, and {what}: {_remedy(report)}"
+
+
+def _clock(report: Report) -> Iterator[str]:
+    by = report.instrument.clock_set_ms
+    if by and report.instrument.instants == "kernel":
+        what = f"the system's clock was set by {format_ms(by)} ms in all"
+        yield f"{what}, and requests of that moment are wrong by as much: have it adjusted by its speed alone"
 
 
 def _loop_lag_gross(report: Report) -> Iterator[str]:
@@ -291,6 +305,7 @@ def _unfinished(report: Report) -> Iterator[str]:
 RULES: Final[tuple[Rule, ...]] = (
     Rule("loop lag, gross", "invalid", _loop_lag_gross),
     Rule("loop lag", "suspect", _loop_lag),
+    Rule("clock", "suspect", _clock),
     Rule("held back by the cap", "suspect", _held_back),
     Rule("CPU share", "suspect", _cpu),
     Rule("send lag", "suspect", _send_lag),

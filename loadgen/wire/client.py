@@ -9,6 +9,7 @@ from loadgen.scenario.model import Target
 from loadgen.wire.decode import Decoding
 from loadgen.wire.decode_queue import DecodeQueue
 from loadgen.wire.endpoints import ENDPOINTS
+from loadgen.wire.instant import instant_ns
 from loadgen.wire.outcome import time_out
 from loadgen.wire.pool import Pool
 from loadgen.wire.request import RequestHead
@@ -118,7 +119,7 @@ class Client:
                 yield
             due, reads = x.check_ns <= now, x.reads
             if x.connection is not None and (
-                due or (reads and (reads[-2] < now - CALM_NS or len(reads) >= many))
+                due or (reads and (instant_ns(reads[-2]) < now - CALM_NS or len(reads) >= many))
             ):
                 x.connection.frame()
                 if len(reads) >= many:

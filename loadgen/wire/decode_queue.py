@@ -1,6 +1,7 @@
 """When decoding and wake-ups have their turn: while no reads come, for those must be stamped first."""
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -23,12 +24,13 @@ class DecodeQueue:
 
     That is of one answer, at most 256 reads of it.
 
-    Servers send in bursts: streams that began together have their events due together. So a session whose
-    request has ended waits until no read has come for 15 µs, but for at most 0.25 ms, and the less the more
-    of them wait. An answer takes some tenths of a millisecond to decode; it waits until no read has come for
-    0.4 ms divided among those that wait, but for at most two seconds, divided likewise. And when hundreds of
-    streams end together, waking all their sessions at once would keep the loop from the reads of all others
-    for many milliseconds; so they go one by one. Neither goes when a planned request would have to wait.
+    When hundreds of streams end together, waking all their sessions at once would keep the loop from the
+    sockets for many milliseconds; so they go one by one. Nothing goes when a planned request would have to
+    wait. More is to be heeded while reads are stamped by us (`Timing`), which must then come first. Servers
+    send in bursts: streams that began together have their events due together. So a session whose request
+    has ended waits until no read has come for 15 µs, but for at most 0.25 ms, and the less the more of them
+    wait. An answer takes some tenths of a millisecond to decode; it waits until no read has come for 0.4 ms
+    divided among those that wait, but for at most two seconds, divided likewise.
     reader: whose reads come first. loop: asking asyncio for it costs a system call.
     """
 
@@ -81,10 +83,10 @@ class DecodeQueue:
             self._schedule()
 
     def _look(self) -> None:
-        ended, waiting = self._ended, self._waiting
+        ended, waiting, reader = self._ended, self._waiting, self.reader
         self._scheduled = False
-        now = now_ns()
-        calm_ns = now - self.reader.latest_ns
+        now, late_matters = now_ns(), reader.timing.late_matters
+        calm_ns = now - reader.latest_ns if late_matters else sys.maxsize
         if ended and (
             (calm_ns > QUIET_NS and self._next_send() > now + WAKE_UP_NS)
             or now - self._woken_ns > WAKE_PATIENCE_NS // len(ended)
@@ -97,9 +99,13 @@ class DecodeQueue:
             (calm_ns > CALM_NS // len(waiting) and self._next_send() > now + self._takes_ns * 5 // 4)
             or now - self._decoded_ns > PATIENCE_NS // len(waiting)
         ):
-            if self.reader.plain:  # it may seem calm because something else kept the loop from its sockets
-                self.reader.read()
-            if self.reader.latest_ns < now or now - self._decoded_ns > PATIENCE_NS // len(waiting):
+            if late_matters and reader.plain:  # calm may be due to what kept the loop from its sockets
+                reader.read()
+            if (
+                not late_matters
+                or reader.latest_ns < now
+                or now - self._decoded_ns > PATIENCE_NS // len(waiting)
+            ):
                 self._decode(waiting)
             self._schedule()
         if ended or len(waiting) > MANY:

@@ -4,19 +4,20 @@ import asyncio
 import socket
 from typing import Any, Protocol
 
+from loadgen.wire.instant import Receive, Stamp, ask
 from loadgen.wire.reader import Reader
 
 
 class Listener(Protocol):
     """The connection above it; see `stopwatch.Connection`."""
 
-    def received(self, stamp: int, data: bytes) -> None:
+    def received(self, stamp: Stamp, data: bytes) -> None:
         """Take a read."""
 
     def look(self, size: int) -> None:
         """Look at the reads so far."""
 
-    def ended(self, stamp: int, exc: Exception | None) -> None:
+    def ended(self, stamp: Stamp, exc: Exception | None) -> None:
         """Take note of the end."""
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -26,15 +27,17 @@ class Listener(Protocol):
 class PlainSocket:
     """A connected socket of a `Reader`; stands for a transport of the loop."""
 
-    __slots__ = ("_closed", "_connection", "_reader", "_sock", "_unsent", "fd", "watched")
+    __slots__ = ("_closed", "_connection", "_reader", "_sock", "_unsent", "fd", "receive", "watched")
 
     def __init__(self, sock: socket.socket, reader: Reader, connection: Listener) -> None:
         self.fd = sock.fileno()
         self._sock = sock
+        self.receive: Receive = sock.recvmsg
         self._reader = reader
         self._connection = connection
         self._unsent: memoryview | None = None
         self._closed = self.watched = False
+        ask(sock)
         reader.add(self)
 
     def is_closing(self) -> bool:
@@ -87,7 +90,7 @@ class PlainSocket:
 
     # what the reader tells
 
-    def received(self, stamp: int, data: bytes) -> None:
+    def received(self, stamp: Stamp, data: bytes) -> None:
         """Take a read; nothing is the end."""
         if data:
             self._connection.received(stamp, data)

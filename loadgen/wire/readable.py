@@ -2,14 +2,17 @@
 
 from typing import Protocol
 
+from loadgen.wire.instant import Receive, Stamp
+
 
 class Plain(Protocol):
     """What a reader tells a connection. watched: whether it waits for room to write."""
 
     fd: int
     watched: bool
+    receive: Receive
 
-    def received(self, stamp: int, data: bytes) -> None:
+    def received(self, stamp: Stamp, data: bytes) -> None:
         """Take a read and its instant; no bytes are the end."""
 
     def look(self, size: int) -> None:

@@ -1,4 +1,4 @@
-"""All plain connections in one set: read and stamped in one short loop, before anything else is done.
+"""All plain connections in one set: read in one short loop, each read with the instant at which it arrived.
 
 At tens of thousands of reads a second most of a read's cost is memory that is in no cache. So a stream whose
 framing is known (chunked, headers past) costs one list here; its bytes are only looked at in full where they
@@ -6,13 +6,13 @@ may end the answer. TLS, and systems without epoll, go through the loop's own tr
 """
 
 import asyncio
-import os
 import select
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from loadgen.wire.instant import ROOM, Receive, Timing
 from loadgen.wire.readable import Plain
 
 now_ns: Final = time.perf_counter_ns
@@ -23,25 +23,25 @@ _READ: Final = 16 << 10
 # most events are smaller; Python has such memory at hand, asks the system for none and leaves no holes in it
 _QUICK_READ: Final = 479
 _SMALL: Final = 4
-# only what ends in CRLF twice can end a chunked answer (RFC 9112, section 7.1); a few bytes may be the end of
-# that end
+# only what ends in CRLF twice can end a chunked answer (RFC 9112, section 7.1), or a few bytes of that
 _CR: Final = b"\r"[0]
 
 
 class Reader:
     """Reads the plain connections of a run.
 
-    latest_ns: instant of the latest read, of TLS too. next_send: returns that of the next planned request.
+    latest_ns: when we last read, TLS too. next_send: returns the instant of the next planned request.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, next_send: Callable[[], int] = lambda: sys.maxsize
     ) -> None:
         self.latest_ns = 0
+        self.timing = Timing()
         self.next_send = next_send
         self._loop = loop
         self._connections: dict[int, Plain] = {}
-        self._streams: list[list[Any] | None] = []  # by descriptor
+        self._streams: list[tuple[Receive, list[Any]] | None] = []  # by descriptor
         self._epoll: Any = None
         if hasattr(select, "epoll"):
             # told once of each arrival: else the kernel looks at every socket a second time after its read
@@ -56,6 +56,7 @@ class Reader:
 
     def close(self) -> None:
         """Give the set back; every connection is closed by then."""
+        self.timing.close()
         if self._epoll is not None:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
@@ -80,7 +81,7 @@ class Reader:
 
     def quick(self, plain: Plain, reads: list[Any]) -> None:
         """Put instant and bytes of each read into `reads`, and tell only of those that may end the answer."""
-        self._streams[plain.fd] = reads
+        self._streams[plain.fd] = plain.receive, reads
 
     def slow(self, plain: Plain) -> None:
         """Tell of each read."""
@@ -88,22 +89,26 @@ class Reader:
 
     def read(self) -> None:
         """Read what has come: told by the loop, or by who is about to keep it from its sockets."""
-        streams, read, stamp, turns = self._streams, os.read, 0, TURNS
+        streams, only, turns = self._streams, select.EPOLLIN, TURNS
         while turns and (ready := self._epoll.poll(0, AT_ONCE)):
             turns -= 1
-            later: list[tuple[int, int, bytes | None]] = []  # all of the round are stamped first
+            later: list[tuple[int, Any, bytes | None]] = []  # once all of the round are read
             for fd, what in ready:
-                reads, stamp = streams[fd], now_ns()
-                if reads is None or what != select.EPOLLIN:
-                    self._read_slowly(fd, what, stamp, later)
+                stream = streams[fd]
+                if stream is None or what != only:
+                    self._read_slowly(fd, what, later)
                     continue
+                receive, reads = stream
                 try:
-                    data = read(fd, _QUICK_READ)
+                    data, said, _, _ = receive(_QUICK_READ, ROOM)
+                    stamp = said[0][2]
                 except OSError as error:
                     self._lost(fd, error)
                     continue
+                except IndexError:
+                    stamp = self.timing.unsaid(data)
                 if not _SMALL <= len(data) < _QUICK_READ:
-                    later.append((fd, stamp, data if len(data) < _QUICK_READ else self._rest(fd, data)))
+                    later.append((fd, stamp, data))
                     continue
                 reads.append(stamp)
                 reads.append(data)
@@ -116,34 +121,25 @@ class Reader:
                     plain.look(number)
                 else:
                     plain.received(number, read_now)
-            if (len(ready) == AT_ONCE or not turns % _LOOKS) and self.next_send() <= stamp:
+                    if len(read_now) == _QUICK_READ and fd in self._connections:
+                        self._read_slowly(fd, only, later)  # what is behind it
+            if (len(ready) == AT_ONCE or not turns % _LOOKS) and self.next_send() <= now_ns():
                 break
-        self.latest_ns = stamp or self.latest_ns
+        if turns < TURNS:
+            self.latest_ns = now_ns()
 
-    def _read_slowly(
-        self, fd: int, what: int, stamp: int, later: list[tuple[int, int, bytes | None]]
-    ) -> None:
+    def _read_slowly(self, fd: int, what: int, later: list[tuple[int, Any, bytes | None]]) -> None:
         plain = self._connections[fd]
         if what & select.EPOLLOUT:
             plain.drain()
         try:
-            data = os.read(fd, _READ)
+            data, said, _, _ = plain.receive(_READ, ROOM)
         except OSError as error:
             self._lost(fd, error)
             return
         if (what != select.EPOLLIN or len(data) == _READ) and data and not plain.watched:
             self._epoll.modify(fd, self._edges)  # there may be more, or the end: have it told again
-        later.append((fd, stamp, data))
-
-    def _rest(self, fd: int, data: bytes) -> bytes:
-        """Return a read that filled its memory with what is behind it, up to some size."""
-        try:
-            rest = os.read(fd, _READ)
-        except OSError:  # nothing more; or the connection is lost, which is told again
-            return data
-        if len(rest) == _READ:
-            self._epoll.modify(fd, self._edges)
-        return data + rest
+        later.append((fd, said[0][2] if said else self.timing.unsaid(data), data))
 
     def _lost(self, fd: int, error: OSError) -> None:
         if not isinstance(error, BlockingIOError) and fd in self._connections:

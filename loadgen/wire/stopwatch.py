@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import httptools
-import numpy as np
 
+from loadgen.wire.instant import Stamp, instant_ns, instants_ns
 from loadgen.wire.plain import PlainSocket
 from loadgen.wire.reader import Reader
 from loadgen.wire.timeline import Int64s
@@ -83,8 +83,8 @@ class Exchange:
             self.connection.frame()
         reads = self.reads
         if self.first_byte_ns is None and reads:
-            self.first_byte_ns = reads[0]
-        stamps_ns = np.array(reads[: 2 * most : 2], np.int64)
+            self.first_byte_ns = instant_ns(reads[0])
+        stamps_ns = instants_ns(reads[: 2 * most : 2])
         taken = Reads(reads[1 : 2 * most : 2], stamps_ns, self.chunked and self.answered)
         del reads[: 2 * most]
         self.seen = len(reads)
@@ -103,7 +103,7 @@ class Exchange:
         self.header_bytes += len(name) + len(value)
         if self.header_bytes > MAX_HEADER_BYTES:
             what = f"the answer's headers are larger than {MAX_HEADER_BYTES >> 10} KB"
-            self.fail("bad_stream", what, self.reads[-2])
+            self.fail("bad_stream", what, instant_ns(self.reads[-2]))
             return
         if self.answered:  # a trailer decides nothing any more
             return
@@ -129,7 +129,7 @@ class Exchange:
     def on_message_complete(self) -> None:
         """End the request at the stamp of the read that completed it."""
         if self.answered:
-            self.finish(self.reads[-2])
+            self.finish(instant_ns(self.reads[-2]))
 
     # endings
 
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
 
     # reads
 
-    def received(self, stamp: int, data: bytes) -> None:
+    def received(self, stamp: Stamp, data: bytes) -> None:
         """Take a read, and let the framing look at it."""
         exchange = self.exchange
         if exchange is None:  # bytes that nobody asked for: it can't be trusted with another request
@@ -253,9 +253,10 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if exchange.complete:  # bytes after the end: the connection is not to be trusted
                 self.close()
-            exchange.fail("bad_stream", f"not HTTP/1.1 as the parser knows it: {error}", reads[-2])
+            what = f"not HTTP/1.1 as the parser knows it: {error}"
+            exchange.fail("bad_stream", what, instant_ns(reads[-2]))
         except httptools.HttpParserUpgrade:
-            exchange.fail("bad_stream", "the server switched protocols", reads[-2])
+            exchange.fail("bad_stream", "the server switched protocols", instant_ns(reads[-2]))
 
     # asyncio's callbacks, and those of a plain socket
 
@@ -266,6 +267,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport (for TLS a second one takes the place of the first)."""
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")  # noqa: S101
+        self._reader.timing.here(self, on=True)
         self.transport = transport  # type: ignore[assignment]  # uvloop's transports are not subclasses
 
     def data_received(self, data: bytes) -> None:
@@ -280,18 +282,19 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        self._reader.timing.here(self, on=False)
         self.ended(now_ns(), exc)
         self.close()
 
-    def ended(self, stamp: int, exc: Exception | None) -> None:
+    def ended(self, stamp: Stamp, exc: Exception | None) -> None:
         """End what was under way: nothing comes any more."""
         self.frame()
         exchange = self.exchange
         if exchange is None:
             return
         if exchange.answered and not exchange.framed and exc is None:
-            exchange.finish(stamp)  # a body that ends with the connection
+            exchange.finish(instant_ns(stamp))  # a body that ends with the connection
         else:
             where = "in the middle of the answer" if exchange.answered else "before it answered"
             how = f"the connection was lost ({exc})" if exc else "the server closed the connection"
-            exchange.fail("disconnected", f"{how} {where}", stamp)
+            exchange.fail("disconnected", f"{how} {where}", instant_ns(stamp))

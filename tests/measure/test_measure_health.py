@@ -11,6 +11,7 @@ import pytest
 from loadgen.measure import health as health_room
 from loadgen.measure.health import LAG_INTERVAL_NS, Health, rss_bytes
 from loadgen.measure.histogram import MIDPOINTS
+from loadgen.wire.instant import CLOCK
 
 
 @pytest.fixture(autouse=True)
@@ -118,3 +119,16 @@ async def test_what_else_had_its_core() -> None:
     assert before is None
     assert (share is None) is (health_room.waited_ns() is None)
     assert share is None or 0 <= share <= 1
+
+
+async def test_a_clock_that_is_set_while_it_runs() -> None:
+    CLOCK.ahead_ns += 20_000_000  # before the start: none of this run's business
+    health = Health(asyncio.get_running_loop())
+    health.start()
+    health.each_second(0, steady=False)
+    before = health.clock_set_ns
+    CLOCK.ahead_ns -= 5_000_000
+    health.each_second(0, steady=False)
+    health.stop()
+    assert before == 0
+    assert abs(health.clock_set_ns - 5_000_000) < 100_000

@@ -1,5 +1,6 @@
 """What a run sends and when: phases, counts, places, grace, each against a real server."""
 
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -226,6 +227,8 @@ def test_a_run_of_less_than_a_second_knows_its_instrument_too(tmp_path: Path) ->
     assert instrument.rss_mb_max is not None
     assert instrument.rss_mb_max > 10
     assert instrument.loop_lag_ms.count > 0
+    assert instrument.instants == ("kernel" if sys.platform == "linux" else "loop")
+    assert instrument.clock_set_ms == 0
 
 
 def test_a_connection_the_server_gave_up_is_no_failure(tmp_path: Path) -> None:

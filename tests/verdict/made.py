@@ -68,6 +68,8 @@ def report(
     lag_ms: float | None = 0.2,
     cpu: float | None = 0.3,
     arrivals: dict[str, Any] | None = None,
+    instants: str = "loop",
+    clock_set_ms: float = 0.0,
     **run: Any,
 ) -> Report:
     defaults: dict[str, Any] = {
@@ -93,7 +95,19 @@ def report(
         loadgen="0",
         run=Run(**defaults | run),
         verdict=Verdict("valid"),
-        instrument=Instrument(dist(0.1, lag_ms), dist(0.1, 0.3), cpu, cpu, 0.0, 0, 10, 50.0, arrivals or {}),
+        instrument=Instrument(
+            dist(0.1, lag_ms),
+            dist(0.1, 0.3),
+            cpu,
+            cpu,
+            0.0,
+            0,
+            10,
+            50.0,
+            arrivals or {},
+            instants=instants,
+            clock_set_ms=clock_set_ms,
+        ),
         targets=targets or (target(),),
     )
 

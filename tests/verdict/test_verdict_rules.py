@@ -131,6 +131,28 @@ FIRES: dict[str, tuple[str, Report, str, list[str]]] = {
         "invalid",
         [f"the generator was late by 10.5 ms at p99, too much for this TTFT: {LESS}"],
     ),
+    "late where the kernel says when reads arrived": (
+        "loop lag",
+        report(lag_ms=50.0, instants="kernel"),
+        "suspect",
+        [
+            (
+                "the generator was late by 50.0 ms at p99, and so were its requests, and shorter gaps may be "
+                f"missing: {LESS}"
+            )
+        ],
+    ),
+    "a clock that was set": (
+        "clock",
+        report(clock_set_ms=3.5, instants="kernel"),
+        "suspect",
+        [
+            (
+                "the system's clock was set by 3.50 ms in all, and requests of that moment are wrong by as "
+                "much: have it adjusted by its speed alone"
+            )
+        ],
+    ),
     "busy": ("CPU share", report(cpu=0.934), "suspect", ["the generator was 93% busy: lower the load"]),
     "requests left late": (
         "send lag",
@@ -341,6 +363,11 @@ def test_the_rest_of_the_report_stays() -> None:
 def test_every_reason_is_one_line(make: Callable[[Report], Any]) -> None:
     for _, bad, _, _ in FIRES.values():
         assert all("\n" not in reason for reason in make(bad))
+
+
+def test_the_kernels_instants_do_not_depend_on_the_loop() -> None:
+    assert judge(report(lag_ms=9.9, instants="kernel")).verdict.state == "valid"
+    assert judge(report(clock_set_ms=3.5)).verdict.state == "valid"  # which then nothing is measured by
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from loadgen.scenario.model import Timeouts
 from loadgen.wire.decode import Decoding
 from loadgen.wire.endpoints import ENDPOINTS
+from loadgen.wire.instant import Timing
 from loadgen.wire.stopwatch import Connection, Exchange
 from loadgen.wire.template import Learned
 from loadgen.wire.timeline import Timeline
@@ -111,7 +112,9 @@ class Wire(asyncio.Transport):
 class Stands:
     """Stands for a reader: takes note of when the latest read came."""
 
-    latest_ns = 0
+    def __init__(self) -> None:
+        self.latest_ns = 0
+        self.timing = Timing()
 
 
 class Play:

@@ -127,6 +127,19 @@ async def test_a_stream_larger_than_the_buffer(here: ssl.SSLContext, ca_file: Fi
         assert t.event_chars.tolist() == [1_000] * 2_000
 
 
+async def test_its_reads_have_no_instant_of_the_kernel(here: ssl.SSLContext, ca_file: FilePath) -> None:
+    async with RawServer(SERVE, tls=here) as server, calling(server.base_url, ca_file=ca_file) as caller:
+        timing = caller.client._queue.reader.timing
+        known = [(timing.kernel, timing.late_matters)]
+        await caller.send()
+        known.append((timing.kernel, timing.late_matters))
+        assert known == [(True, False), (False, True)]
+        caller.client.close()
+        async with asyncio.timeout(5):
+            while timing.late_matters:  # noqa: ASYNC110  # nothing tells
+                await asyncio.sleep(0.001)
+
+
 @pytest.mark.parametrize("text", ["", "no certificate"])
 async def test_a_ca_file_without_a_certificate(tmp_path: Path, text: str) -> None:
     path = tmp_path / "ca.pem"
