@@ -9,7 +9,6 @@ from loadgen.scenario.model import Target
 from loadgen.wire.decode import Decoding
 from loadgen.wire.decode_queue import DecodeQueue
 from loadgen.wire.endpoints import ENDPOINTS
-from loadgen.wire.instant import instant_ns
 from loadgen.wire.outcome import time_out
 from loadgen.wire.pool import Pool
 from loadgen.wire.request import RequestHead
@@ -19,7 +18,6 @@ from loadgen.wire.timeline import Timeline
 from loadgen.workload.prompt import Prompt
 
 SWEPT: Final = 150  # requests that are looked at in one go
-CALM_NS: Final = 50_000_000  # no read for so long: whether it was the last is to be looked at
 
 
 class Client:
@@ -117,12 +115,11 @@ class Client:
         for number, x in enumerate(list(self.live)):
             if number % SWEPT == SWEPT - 1:
                 yield
-            due, reads = x.check_ns <= now, x.reads
-            if x.connection is not None and (
-                due or (reads and (instant_ns(reads[-2]) < now - CALM_NS or len(reads) >= many))
-            ):
+            due, reads = x.check_ns <= now, len(x.reads)
+            still, x.swept = reads == x.swept, reads  # the last that came may be the end
+            if x.connection is not None and (due or still or reads >= many):
                 x.connection.frame()
-                if len(reads) >= many:
+                if reads >= many:
                     self._queue.add(self.live[x])
                 if due and x.done_ns is None:
                     self._judge(x, now)

@@ -10,6 +10,7 @@ from loadgen.scenario.model import Target
 from loadgen.wire.reader import Reader
 from loadgen.wire.request import RequestHead
 from loadgen.wire.stopwatch import Connection
+from loadgen.wire.tls import Session
 
 
 def tls_context(target: Target, head: RequestHead) -> ssl.SSLContext | None:
@@ -29,6 +30,7 @@ def tls_context(target: Target, head: RequestHead) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["http/1.1"])
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a write could then have to wait for a read
     return context
 
 
@@ -68,7 +70,7 @@ async def connect(
 
 async def _connect(address: str, head: RequestHead, tls: ssl.SSLContext | None, reader: Reader) -> Connection:
     loop = asyncio.get_running_loop()
-    if tls is not None or not reader.plain:
+    if not reader.plain:
         _, made = await loop.create_connection(
             lambda: Connection(reader),
             address,
@@ -82,11 +84,14 @@ async def _connect(address: str, head: RequestHead, tls: ssl.SSLContext | None, 
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await loop.sock_connect(sock, (address, head.port))
+        session = None if tls is None else Session(tls, head.host)
+        if session is not None:
+            await session.shake_hands(sock)
     except BaseException:
         sock.close()
         raise
     connection = Connection(reader)
-    connection.plain_made(sock)
+    connection.made(sock, session)
     return connection
 
 

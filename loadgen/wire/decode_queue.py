@@ -117,7 +117,10 @@ class DecodeQueue:
     def _decode(self, waiting: deque[Decoding]) -> None:
         begin, decoding = now_ns(), waiting.popleft()
         decoding.queued = False
-        if decoding.step():
+        more = decoding.step()
+        if more and not self.reader.timing.late_matters:
+            more = decoding.step()
+        if more:
             decoding.queued = True
             waiting.appendleft(decoding)  # while it is in the caches
         self._decoded_ns = now_ns()

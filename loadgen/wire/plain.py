@@ -46,7 +46,10 @@ class PlainSocket:
 
     def write(self, data: bytes) -> None:
         """Send a request: at once what the kernel takes, the rest when it takes more."""
-        self._unsent = memoryview(data)
+        self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        self._unsent = memoryview(data if self._unsent is None else bytes(self._unsent) + data)
         self.drain()
         if self._unsent is not None:
             self._reader.watch_writing(self, on=True)

@@ -1,8 +1,8 @@
-"""All plain connections in one set: read in one short loop, each read with the instant at which it arrived.
+"""All connections in one set: read in one short loop, each read with the instant at which it arrived.
 
 At tens of thousands of reads a second most of a read's cost is memory that is in no cache. So a stream whose
 framing is known (chunked, headers past) costs one list here; its bytes are only looked at in full where they
-may end the answer. TLS, and systems without epoll, go through the loop's own transports.
+may end the answer. On systems without epoll connections are the loop's own transports.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ _CR: Final = b"\r"[0]
 
 
 class Reader:
-    """Reads the plain connections of a run.
+    """Reads the connections of a run.
 
-    latest_ns: when we last read, TLS too. next_send: returns the instant of the next planned request.
+    latest_ns: when we last read. next_send: returns the instant of the next planned request.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Reader:
 
     @property
     def plain(self) -> bool:
-        """Whether plain connections are read here."""
+        """Whether sockets are read here."""
         return self._epoll is not None
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from loadgen.wire.instant import Stamp, instant_ns, instants_ns
 from loadgen.wire.plain import PlainSocket
 from loadgen.wire.reader import Reader
 from loadgen.wire.timeline import Int64s
+from loadgen.wire.tls import Session, TlsSocket
 
 now_ns: Final = time.perf_counter_ns
 PENDING_READS: Final = 256
@@ -39,8 +40,8 @@ class Reads(NamedTuple):
 class Exchange:
     """One request and its answer on the wire, while live.
 
-    reads: instant and bytes of each, in turns, until `take` empties it; seen: how many of its items the
-    framing has seen. headers: the few that decide how the answer is read, their names in small letters.
+    reads: instant and bytes of each, in turns, until `take` empties it; seen, swept: how many of its items
+    the framing has seen, the last sweep found. headers: the few that decide how the answer is read.
     """
 
     def __init__(self, waiter: asyncio.Future[None], wake: Callable[[asyncio.Future[None]], None]) -> None:
@@ -66,7 +67,7 @@ class Exchange:
         self.done_ns: int | None = None
         self.failure: tuple[str, str] | None = None
         self.reads: list[Any] = []
-        self.seen = 0
+        self.seen = self.swept = 0
         self.pending_bytes = 0
         self.first_byte_ns: int | None = None
         self.status: int | None = None
@@ -163,7 +164,7 @@ class Exchange:
 class Connection(asyncio.Protocol):
     """One connection; carries one exchange at a time.
 
-    The reads of a plain one come from a `Reader`, those of TLS from the loop's transport.
+    Its reads come from a `Reader`; where that has no epoll, from the loop's transport.
     """
 
     __slots__ = ("_reader", "exchange", "on_free", "parser", "plain", "served", "transport")
@@ -258,11 +259,13 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             exchange.fail("bad_stream", "the server switched protocols", instant_ns(reads[-2]))
 
-    # asyncio's callbacks, and those of a plain socket
+    # callbacks of a socket, and asyncio's
 
-    def plain_made(self, sock: socket.socket) -> None:
-        """Have a socket read by the reader."""
-        self.transport = self.plain = PlainSocket(sock, self._reader, self)
+    def made(self, sock: socket.socket, session: Session | None) -> None:
+        """Have a socket read by the reader; session: of TLS."""
+        reader = self._reader
+        self.plain = TlsSocket(sock, reader, self, session) if session else PlainSocket(sock, reader, self)
+        self.transport = self.plain
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport (for TLS a second one takes the place of the first)."""

@@ -13,6 +13,7 @@ from loadgen.wire.reader import Reader
 from loadgen.wire.stopwatch import now_ns
 from tests.wire.rawserver import STREAM_HEAD, calling, chunk, event
 from tests.wire.test_wire_reader import Listener, reading
+from tests.wire.test_wire_tls import server_context
 
 
 def wait_for(sock: socket.socket) -> int:
@@ -114,12 +115,16 @@ def test_a_clock_that_is_set_is_noticed() -> None:
     assert abs(clock.ahead_ns - ahead_ns) < 50_000
 
 
-async def test_a_stalled_loop_does_not_make_the_server_slow() -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_stalled_loop_does_not_make_the_server_slow(scheme: str) -> None:
     """The first token comes while the loop does something else for long; it keeps its own instant."""
     asked, write, written, end = (threading.Event() for _ in range(4))
 
     def serve() -> None:
         sock, _ = server.accept()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if scheme == "https":
+            sock = context.wrap_socket(sock, server_side=True)
         with sock:
             sock.recv(100_000)
             sock.sendall(STREAM_HEAD)
@@ -131,10 +136,12 @@ async def test_a_stalled_loop_does_not_make_the_server_slow() -> None:
             sock.sendall(chunk(event("", "stop") + b"data: [DONE]\n\n") + b"0\r\n\r\n")
             sock.recv(1)
 
+    context = server_context("127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve)
         thread.start()
-        async with calling(f"http://127.0.0.1:{server.getsockname()[1]}/v1") as caller:
+        base_url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}/v1"
+        async with calling(base_url, insecure=scheme == "https") as caller:
             sending = asyncio.ensure_future(caller.send())
             while not asked.is_set():  # noqa: ASYNC110  # a thread sets it
                 await asyncio.sleep(0.001)

@@ -1,7 +1,10 @@
 """HTTPS with certificates made on the spot: trusted, not trusted, for another host."""
 
 import asyncio
+import select
+import socket
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,18 @@ from loadgen.scenario.model import Target
 from loadgen.wire.client import Client
 from loadgen.wire.decode_queue import DecodeQueue
 from loadgen.wire.request import request_head
-from tests.wire.rawserver import RawServer, Script, Step, calling, stream, timeouts_ms
+from loadgen.workload.prompt import Prompt
+from tests.wire.rawserver import (
+    STREAM_HEAD,
+    RawServer,
+    Script,
+    Step,
+    calling,
+    chunk,
+    event,
+    stream,
+    timeouts_ms,
+)
 
 SERVE: Script = [Step.REQUEST, stream("Hello", " you"), Step.AGAIN]
 CA = trustme.CA()
@@ -127,17 +141,69 @@ async def test_a_stream_larger_than_the_buffer(here: ssl.SSLContext, ca_file: Fi
         assert t.event_chars.tolist() == [1_000] * 2_000
 
 
-async def test_its_reads_have_no_instant_of_the_kernel(here: ssl.SSLContext, ca_file: FilePath) -> None:
+async def test_a_request_of_many_records(here: ssl.SSLContext, ca_file: FilePath) -> None:
+    text = "x" * 3_000_000  # more than the kernel takes at once
     async with RawServer(SERVE, tls=here) as server, calling(server.base_url, ca_file=ca_file) as caller:
-        timing = caller.client._queue.reader.timing
-        known = [(timing.kernel, timing.late_matters)]
-        await caller.send()
-        known.append((timing.kernel, timing.late_matters))
-        assert known == [(True, False), (False, True)]
-        caller.client.close()
-        async with asyncio.timeout(5):
-            while timing.late_matters:  # noqa: ASYNC110  # nothing tells
-                await asyncio.sleep(0.001)
+        for _ in range(2):
+            t = await caller.send(Prompt([{"role": "user", "content": text}], "t"))
+            assert t.outcome == "ok"
+        assert [text.encode() in request for request in server.requests] == [True, True]
+
+
+async def test_the_server_says_goodbye_in_the_middle(here: ssl.SSLContext, ca_file: FilePath) -> None:
+    half: Script = [Step.REQUEST, STREAM_HEAD, chunk(event("a"))]
+    async with RawServer(half, tls=here) as server, calling(server.base_url, ca_file=ca_file) as caller:
+        t = await caller.send()
+        assert (t.outcome, t.events) == ("disconnected", 1)
+        assert t.error == "the server closed the connection in the middle of the answer"
+
+
+async def test_an_answer_that_ends_with_the_connection(here: ssl.SSLContext, ca_file: FilePath) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    serve: Script = [Step.REQUEST, head, event("a"), event("", "stop") + b"data: [DONE]\n\n"]
+    async with RawServer(serve, tls=here) as server, calling(server.base_url, ca_file=ca_file) as caller:
+        assert [(t.outcome, t.finish_reason) for t in [await caller.send()]] == [("ok", "stop")]
+
+
+async def test_bytes_that_are_no_tls(here: ssl.SSLContext, ca_file: FilePath) -> None:
+    def serve() -> None:
+        sock, _ = server.accept()
+        tls = here.wrap_socket(sock, server_side=True)
+        tls.recv(100_000)
+        with socket.socket(fileno=tls.detach()) as plain:
+            plain.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            plain.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        base_url = f"https://127.0.0.1:{server.getsockname()[1]}/v1"
+        async with calling(base_url, ca_file=ca_file) as caller:
+            t = await caller.send()
+        await asyncio.to_thread(thread.join)
+    assert t.outcome == "disconnected"
+    assert "WRONG_VERSION_NUMBER" in str(t.error).upper().replace(" ", "_")
+
+
+async def test_where_there_is_no_epoll(
+    here: ssl.SSLContext, ca_file: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS: the loop's transports, whose reads are stamped when they are read."""
+    monkeypatch.delattr(select, "epoll", raising=False)
+    for tls in (here, None):
+        serve: Script = [Step.REQUEST, stream("Hello", " you"), Step.AGAIN]
+        async with RawServer(serve, tls=tls) as server, calling(server.base_url, ca_file=ca_file) as caller:
+            timing = caller.client._queue.reader.timing
+            known = [(timing.kernel, timing.late_matters)]
+            for _ in range(2):
+                t = await caller.send()
+                assert (t.outcome, t.events) == ("ok", 3)
+            known.append((timing.kernel, timing.late_matters))
+            assert known == [(True, False), (False, True)]
+            caller.client.close()
+            async with asyncio.timeout(5):
+                while timing.late_matters:  # noqa: ASYNC110  # nothing tells
+                    await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("text", ["", "no certificate"])
