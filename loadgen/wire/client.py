@@ -116,7 +116,7 @@ class Client:
             if number % SWEPT == SWEPT - 1:
                 yield
             due, reads = x.check_ns <= now, len(x.reads)
-            still, x.swept = reads == x.swept, reads  # the last that came may be the end
+            still, x.swept = 0 < reads == x.swept, reads  # the last that came may be the end
             if x.connection is not None and (due or still or reads >= many):
                 x.connection.frame()
                 if reads >= many:

@@ -1,6 +1,7 @@
 """TLS on a socket that a `Reader` reads: the same instants as without it, and decryption after them."""
 
 import asyncio
+import contextlib
 import errno
 import socket
 import ssl
@@ -36,8 +37,8 @@ class Session:
             except ssl.SSLWantReadError:
                 pass
             finally:  # a server that is not trusted is told so, too
-                if data := self._outgoing.read():
-                    await loop.sock_sendall(sock, data)
+                with contextlib.suppress(ConnectionError):  # what became of it the next read says
+                    await loop.sock_sendall(sock, self._outgoing.read())
             if not done:
                 data = await loop.sock_recv(sock, _READ)
                 if not data:
