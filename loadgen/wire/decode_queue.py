@@ -117,10 +117,7 @@ class DecodeQueue:
     def _decode(self, waiting: deque[Decoding]) -> None:
         begin, decoding = now_ns(), waiting.popleft()
         decoding.queued = False
-        more = decoding.step()
-        if more and not self.reader.timing.late_matters:
-            more = decoding.step()
-        if more:
+        if decoding.step():
             decoding.queued = True
             waiting.appendleft(decoding)  # while it is in the caches
         self._decoded_ns = now_ns()
