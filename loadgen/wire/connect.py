@@ -10,7 +10,7 @@ from loadgen.scenario.model import Target
 from loadgen.wire.reader import Reader
 from loadgen.wire.request import RequestHead
 from loadgen.wire.stopwatch import Connection
-from loadgen.wire.tls import Session
+from loadgen.wire.tls import TlsSession
 
 
 def tls_context(target: Target, head: RequestHead) -> ssl.SSLContext | None:
@@ -84,7 +84,7 @@ async def _connect(address: str, head: RequestHead, tls: ssl.SSLContext | None, 
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await loop.sock_connect(sock, (address, head.port))
-        session = None if tls is None else Session(tls, head.host)
+        session = None if tls is None else TlsSession(tls, head.host)
         if session is not None:
             await session.shake_hands(sock)
     except BaseException:

@@ -17,7 +17,7 @@ from loadgen.wire.instant import Stamp, instant_ns, instants_ns
 from loadgen.wire.plain import PlainSocket
 from loadgen.wire.reader import Reader
 from loadgen.wire.timeline import Int64s
-from loadgen.wire.tls import Session, TlsSocket
+from loadgen.wire.tls import TlsSession, TlsSocket
 
 now_ns: Final = time.perf_counter_ns
 PENDING_READS: Final = 256
@@ -261,7 +261,7 @@ class Connection(asyncio.Protocol):
 
     # callbacks of a socket, and asyncio's
 
-    def made(self, sock: socket.socket, session: Session | None) -> None:
+    def made(self, sock: socket.socket, session: TlsSession | None) -> None:
         """Have a socket read by the reader; session: of TLS."""
         reader = self._reader
         self.plain = TlsSocket(sock, reader, self, session) if session else PlainSocket(sock, reader, self)

@@ -14,7 +14,7 @@ from loadgen.wire.reader import Reader
 _READ: Final = 16 << 10  # what a TLS record holds at most (RFC 8446, section 5.1)
 
 
-class Session:
+class TlsSession:
     """One TLS session in memory: what was received goes in, what is to be sent comes out."""
 
     __slots__ = ("_incoming", "_outgoing", "_tls")
@@ -74,7 +74,9 @@ class TlsSocket(PlainSocket):
 
     __slots__ = ("_session",)
 
-    def __init__(self, sock: socket.socket, reader: Reader, connection: Listener, session: Session) -> None:
+    def __init__(
+        self, sock: socket.socket, reader: Reader, connection: Listener, session: TlsSession
+    ) -> None:
         self._session = session
         super().__init__(sock, reader, connection)
 

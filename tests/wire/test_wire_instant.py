@@ -9,10 +9,9 @@ import pytest
 
 from loadgen.units import NS_PER_S
 from loadgen.wire.instant import ROOM, SystemClock, Timing, ask, instant_ns, instants_ns
-from loadgen.wire.reader import Reader
 from loadgen.wire.stopwatch import now_ns
 from tests.wire.rawserver import STREAM_HEAD, calling, chunk, event
-from tests.wire.test_wire_reader import Listener, reading
+from tests.wire.test_wire_reader import reading, reading_of
 from tests.wire.test_wire_tls import server_context
 
 
@@ -58,14 +57,7 @@ async def test_reads_together_have_the_last_ones_instant() -> None:
 
 async def test_a_kernel_that_does_not_say() -> None:
     ours, theirs = socket.socketpair()  # of the Unix family, which has no instants
-    with ours, theirs:
-        ours.setblocking(False)
-        reader = Reader(asyncio.get_running_loop())
-        if not reader.plain:
-            pytest.skip("plain sockets are the loop's here")
-        listener = Listener(ours)
-        reader.add(listener)
-        reader.quick(listener, listener.reads)
+    async with reading_of(ours, theirs, quick=True) as (reader, listener):
         reader.timing._began_ns -= 2 * NS_PER_S  # a kernel may take a while to begin
         for _ in range(2):
             theirs.sendall(b"x" * 100)
@@ -74,8 +66,6 @@ async def test_a_kernel_that_does_not_say() -> None:
             assert before - 1_000 <= instant_ns(listener.reads[-2]) <= now_ns() + 1_000
         assert not reader.timing.kernel
         assert reader.timing.late_matters
-        reader.remove(listener)
-        reader.close()
 
 
 def test_the_end_of_a_connection_has_no_instant() -> None:

@@ -50,6 +50,14 @@ async def reading(*, quick: bool) -> AsyncIterator[tuple[Reader, Listener, socke
     with socket.create_server(("127.0.0.1", 0)) as server:
         ours = socket.create_connection(server.getsockname())
         theirs, _ = server.accept()
+    async with reading_of(ours, theirs, quick=quick) as (reader, listener):
+        yield reader, listener, theirs
+
+
+@asynccontextmanager
+async def reading_of(
+    ours: socket.socket, theirs: socket.socket, *, quick: bool
+) -> AsyncIterator[tuple[Reader, Listener]]:
     with ours, theirs:
         ours.setblocking(False)
         reader = Reader(asyncio.get_running_loop())
@@ -59,7 +67,7 @@ async def reading(*, quick: bool) -> AsyncIterator[tuple[Reader, Listener, socke
         reader.add(listener)
         if quick:
             reader.quick(listener, listener.reads)
-        yield reader, listener, theirs
+        yield reader, listener
         reader.remove(listener)
         reader.close()
 
