@@ -302,7 +302,8 @@ def test_a_certificate_that_is_not_trusted(folder: Path) -> None:
     assert result.exit_code == 1
     (line,) = lines_of(result)
     assert "is not trusted" in line
-    assert "ca_file" in line
+    assert "(ca_file is to hold the CA that signed it)" in line
+    assert "check ca_file, and that base_url has a name the certificate is for" in line
 
 
 def _with_key(asked: Asked) -> str:

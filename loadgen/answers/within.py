@@ -3,6 +3,7 @@
 With these it can be judged.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -17,10 +18,10 @@ from loadgen.answers.sides import Part, Side
 from loadgen.answers.slices import groups, slowest
 from loadgen.measure.groups import GROUP_METRICS
 from loadgen.measure.metrics import CHUNK_GAP, METRICS
-from loadgen.measure.statistics import Floats, drift, quantiles, unsettled
+from loadgen.measure.statistics import ENOUGH_BEYOND, Floats, drift, quantiles, sizes_at, unsettled
 from loadgen.results import read
 from loadgen.results.columns import read_columns
-from loadgen.results.model import Dist, Drift, GroupReport, Report, TargetReport
+from loadgen.results.model import Dist, Drift, GroupReport, ObjectiveReport, Report, TargetReport
 from loadgen.results.read import SavedRun
 from loadgen.verdict.rules import judge
 
@@ -80,6 +81,7 @@ def _with_intervals(part: Part, *, steady: bool) -> TargetReport:
     return msgspec.structs.replace(
         target,
         metrics=metrics,
+        slo=tuple(_told(one, part) for one in target.slo),
         groups=_groups(part),
         drift=moved,
         rising_ttft_ms=rising,
@@ -115,16 +117,33 @@ def _groups(part: Part) -> tuple[GroupReport, ...]:
 
 
 def _refined(known: Dist, values: Floats) -> Dist:
-    found = quantiles(values, [percent / 100 for percent in _PERCENTS])
+    ps = [percent / 100 for percent in _PERCENTS]
+    sizes = sizes_at(values, ps)
+    found = quantiles(values, ps, sizes)
     ci95 = {}
-    sizes = {}
     for percent, estimate in zip(_PERCENTS, found, strict=True):
         low, high = (-np.inf, np.inf) if estimate is None else estimate.interval
         bounded = np.isfinite(low) and np.isfinite(high)
         ci95[f"p{percent}"] = (float(f"{low:.5g}"), float(f"{high:.5g}")) if bounded else None
-        if estimate is not None:
-            sizes[f"p{percent}"] = round(estimate.size)
-    return msgspec.structs.replace(known, ci95=ci95, effective=sizes)
+    effective = {f"p{100 * p:g}": round(size) for p, size in sizes.items()}
+    return msgspec.structs.replace(known, ci95=ci95, effective=effective)
+
+
+def _told(objective: ObjectiveReport, part: Part) -> ObjectiveReport:
+    """Note where an objective's percentile is not bounded, as its table says by the effective sample size."""
+    metric, _, at = objective.objective.partition(" ")[0].partition(".")
+    if objective.note or metric not in {m.name for m in METRICS}:
+        return objective
+    p = float(at.removeprefix("p")) / 100
+    values = part.values(metric)
+    size = sizes_at(values, [p]).get(p, float(len(values)))
+    needed = math.ceil(ENOUGH_BEYOND / min(p, 1 - p)) if 0 < p < 1 else 0
+    if not len(values) or size >= needed:
+        return objective
+    few = f"{len(values):,} values" + (f" that count as {size:,.0f}" if size < 0.9 * len(values) else "")
+    return msgspec.structs.replace(
+        objective, note=f"{few} can't bound {at}: {needed:,} independent ones could"
+    )
 
 
 def _drift(part: Part) -> Drift | None:

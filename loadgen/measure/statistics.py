@@ -5,7 +5,7 @@ number of samples, not on their number. benchmarks/coverage.py measures what the
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from statistics import NormalDist
 from typing import Final, NamedTuple
@@ -88,17 +88,23 @@ def effective_sizes(values: Floats, ps: Sequence[float]) -> list[float]:
     return sizes
 
 
-def quantiles(values: Floats, ps: Sequence[float]) -> list[Estimate | None]:
+def sizes_at(values: Floats, ps: Sequence[float]) -> dict[float, float]:
+    """Return `effective_sizes` of those quantiles beyond which there are values enough to ask."""
+    possible = [p for p in ps if len(values) * min(p, 1 - p) >= ENOUGH_BEYOND]
+    return dict(zip(possible, effective_sizes(values, possible), strict=True))
+
+
+def quantiles(
+    values: Floats, ps: Sequence[float], sizes: Mapping[float, float] | None = None
+) -> list[Estimate | None]:
     """Estimate quantiles by order statistics; None when fewer than 10 effective samples lie beyond one.
 
     values: shape (n,), in order of time. The bounds are the order statistics whose ranks are the binomial's
     quantiles (David & Nagaraja, Order Statistics, 7.1) by the Cornish-Fisher expansion, for a sample of the
-    effective size spread over the sorted values.
+    effective size spread over the sorted values. sizes: `sizes_at` of them, where known.
     """
-    n = len(values)
-    possible = [p for p in ps if n * min(p, 1 - p) >= ENOUGH_BEYOND]
-    sizes = dict(zip(possible, effective_sizes(values, possible), strict=True))
-    ordered = np.sort(values) if possible else values
+    sizes = sizes_at(values, ps) if sizes is None else sizes
+    ordered = np.sort(values) if sizes else values
     return [
         _quantile(ordered, p, sizes[p]) if sizes.get(p, 0.0) * min(p, 1 - p) >= ENOUGH_BEYOND else None
         for p in ps

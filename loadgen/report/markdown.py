@@ -79,7 +79,7 @@ def _errors(report: Report) -> Iterator[str]:
     found = errors(report.targets)
     if found.rows:
         yield from _paragraph("## Errors")
-        yield from _paragraph("In all phases of the run, warmup included.")
+        yield from _paragraph("In all phases of the run, warm-up included.")
         rows = [(_text(name), n, _code(error)) for name, n, error in found.rows]
         yield from _table(found.heads, "lrl", rows)
 

@@ -115,7 +115,9 @@ def _arrivals(report: Report) -> Iterator[str]:
     if None not in rates:
         each = " for each target" if len({name_of(t) for t in report.targets}) > 1 else ""
         rate, law = report.run.load.get("rate"), report.run.load.get("arrivals", "poisson")
-        drawn = f" (drawn at random for {clean(str(rate))})" if rate is not None and law != "constant" else ""
+        drawn = "drawn at random for " if law != "constant" else ""
+        ramped = ", which the ramp comes to only at its end" if report.run.load.get("ramp") else ""
+        drawn = f" ({drawn}{clean(str(rate))}{ramped})" if rate is not None and drawn + ramped else ""
         text += f"; {number(rates[0])}/s planned{drawn}, {number(rates[1])}/s delivered{each}"
     gaps = known.get("planned_gap_cv"), known.get("delivered_gap_cv")
     if None not in gaps:
@@ -172,13 +174,16 @@ def footnotes(report: Report) -> list[str]:
     """What a reader must know to read the figures right."""
     notes = []
     if loose := unbounded(report):
-        note = f"{UNBOUNDED} too few requests for a 95 % interval"
         fewest = min(d.count for d in loose)
-        independent = min((min(d.effective.values()) for d in loose if d.effective), default=fewest)
+        note = f"{UNBOUNDED} too few requests for a 95 % interval"
         if fewest < 100:
             note += f": p99 of {fewest:,} is the maximum"
-        elif independent < fewest / 2:
-            note += f": {fewest:,} that share what slows them count as {independent:,} independent ones"
+        else:
+            note += ": it takes 20 independent ones for p50, 100 for p90, 1,000 for p99"
+            sizes = [(d.effective[p], d.count) for d in loose for p in d.effective if d.ci95.get(p) is None]
+            independent, of = min(sizes, default=(fewest, fewest))
+            if independent < 0.9 * of:
+                note += f"; {of:,} that share what slows them count as {independent:,} where they are fewest"
         notes.append(note)
     notes += _each(report.targets, [_of_failed(t) for t in report.targets])
     counted = [t for t in report.targets if t.tokens.source not in (None, "usage")]

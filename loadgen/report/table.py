@@ -222,6 +222,9 @@ def _errors(report: Report) -> Iterator[RenderableType]:
     for target in report.targets:
         of = figures.whose(report, target)
         shown = list(target.errors.items())[:_ERRORS_SHOWN]
+        if (n := sum(target.errors.values())) > target.requests.failed:
+            window = f"of the window {target.requests.failed:,}"
+            yield _indented(Text(f"{of}{n:,} failed in the whole run, warm-up included; {window}", "red"))
         for text, n in shown:
             yield _hanging(Text(f"{of}{n:,} x", "red"), Text(clean(text), "red"))
         if rest := sum(target.errors.values()) - sum(n for _, n in shown):

@@ -57,6 +57,8 @@ async def probe(clients: Sequence[Client], purse: Purse) -> None:
 def _remedy(target: Target, answer: Timeline) -> str:
     if answer.status == 404 and target.without_path:
         return f"base_url has no path: try {target.base_url}/v1, else check model and key"
+    if answer.outcome == "connect_error" and "certificate" in (answer.error or ""):
+        return "check ca_file, and that base_url has a name the certificate is for"
     return _REMEDY.get(answer.outcome, "see what the server sent")
 
 

@@ -39,7 +39,8 @@ _DEFAULTS: Final = Load()
 def check_load(v: dict[str, Any], at: Key, r: Reading) -> None:
     """Find what clashes; fill in the way to load where levels, or nothing, say it."""
     given = [mode for mode, field in WAYS.items() if v.get(field, True)]  # a mistaken one was written
-    if len(given) > 1:
+    right = [mode for mode in given if WAYS[mode] in v]
+    if len(given) > 1 and len(right) >= len(given) - 1:  # of two mistakes one may be another key's name
         others = " and ".join(f"{at[-1]}.{mode}" for mode in given[:-1])
         r.wrong((*at, given[-1]), f"says how to load, and so does {others}", "leave one of them")
     mode = given[0] if given else _mode_of_levels(v)

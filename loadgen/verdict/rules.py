@@ -102,10 +102,11 @@ def _cpu(report: Report) -> Iterator[str]:
 def _send_lag(report: Report) -> Iterator[str]:
     if report.instrument.arrivals.get("delayed"):
         return  # the cap's doing, and shown as such; what is not is seen by the rule for arrivals
+    late = any(_loop_lag(report)) or _lag_is_gross(report)
+    remedy = _remedy(report) if late else "a longer ramp, fewer streams or more max_connections"
     for target in report.targets:
         lag = target.metrics["send_lag_ms"].p99
         if lag is not None and lag > SEND_LAG_SUSPECT_MS:
-            remedy = "a longer ramp, fewer streams or more max_connections"
             yield f"{target.name}: requests left {format_ms(lag)} ms after their time at p99: {remedy}"
 
 

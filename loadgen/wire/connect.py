@@ -4,6 +4,7 @@ import asyncio
 import errno
 import socket
 import ssl
+from typing import Final
 
 from loadgen.errors import EndpointError
 from loadgen.scenario.model import Target
@@ -11,6 +12,9 @@ from loadgen.wire.reader import Reader
 from loadgen.wire.request import RequestHead
 from loadgen.wire.stopwatch import Connection
 from loadgen.wire.tls import TlsSession
+
+# X509_V_ERR_* of OpenSSL for an issuer that is not known
+_NOT_SIGNED: Final = frozenset((2, 18, 19, 20, 21))
 
 
 def tls_context(target: Target, head: RequestHead) -> ssl.SSLContext | None:
@@ -99,7 +103,7 @@ def connect_words(error: BaseException, head: RequestHead) -> str:
     """Say in words why a connection was not made."""
     where = f"{head.host}:{head.port}"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate of {where} is not trusted: {error.verify_message} (give ca_file)"
+        return f"the certificate of {where} is not trusted: {error.verify_message}{_trust(error)}"
     if isinstance(error, ssl.SSLError):
         return f"TLS with {where} failed: {error.reason or error}"
     if isinstance(error, ConnectionRefusedError):
@@ -107,3 +111,8 @@ def connect_words(error: BaseException, head: RequestHead) -> str:
     if isinstance(error, OSError):
         return f"can't connect to {where}: {error.strerror or error}"
     return f"can't connect to {where}: {type(error).__name__}"
+
+
+def _trust(error: ssl.SSLCertVerificationError) -> str:
+    """Say what would help, where that is a CA."""
+    return " (ca_file is to hold the CA that signed it)" if error.verify_code in _NOT_SIGNED else ""

@@ -318,6 +318,12 @@ def test_arrivals_prompts_and_the_end(invent: Any) -> None:
     instrument = msgspec.structs.replace(report.instrument, arrivals=arrivals)
     rest = "; 50.0/s planned (drawn at random for 50/s), 47.5/s delivered"
     rest += "; variation of gaps 1.00 planned, 1.02 delivered"
+    ramped = msgspec.structs.replace(held, load=held.load | {"ramp": "2s"})
+    said = sentences(msgspec.structs.replace(report, instrument=instrument, run=ramped))[0]
+    assert "planned (drawn at random for 50/s, which the ramp comes to only at its end)" in said
+    even = msgspec.structs.replace(ramped, load=ramped.load | {"arrivals": "constant"})
+    said = sentences(msgspec.structs.replace(report, instrument=instrument, run=even))[0]
+    assert "planned (50/s, which the ramp comes to only at its end)" in said
     told = "arrivals of the whole run: 2,000 planned, 1,900 delivered"
     told += " (200 of them late, held back by max_in_flight)"
     assert sentences(msgspec.structs.replace(report, instrument=instrument, run=held))[0] == (

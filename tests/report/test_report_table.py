@@ -222,6 +222,7 @@ def test_most_frequent_errors_are_shown_and_the_rest_counted(invent: Any) -> Non
     text = show(invent.report(msgspec.structs.replace(failing(invent), errors=errors)))
     assert re.findall(r"(\d+) x (kind \d)", text) == [("100", "kind 0"), ("99", "kind 1"), ("98", "kind 2")]
     assert f"{sum(errors.values()) - 297} for other reasons, see report.md" in text
+    assert f"{sum(errors.values())} failed in the whole run, warm-up included; of the window 12" in text
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,15 @@ GOOD: list[tuple[str, Mode]] = [
 ]
 
 
+def test_two_mistakes_make_no_third(tmp_path: Path) -> None:
+    keys = '[load]\nduration = "5s"\nrate = "x"\nconcurency = 3'
+    lines = lines_of(scenario(tmp_path, load_keys=keys))
+    assert [line.partition(";")[0] for line in lines] == [
+        "load.concurency: unknown key",
+        'load.rate: "x" is not a rate',
+    ]
+
+
 @pytest.mark.parametrize(("keys", "mode"), GOOD)
 def test_a_way_to_load_is_read(tmp_path: Path, keys: str, mode: Mode) -> None:
     assert load(scenario(tmp_path, load_keys=keys)).load.mode == mode

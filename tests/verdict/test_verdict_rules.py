@@ -384,3 +384,8 @@ def test_why_the_generator_was_late(waited: float | None, cpu: float, remedy: st
     fared = msgspec.structs.replace(late.instrument, core_waited_share=waited, cpu_share=cpu)
     reasons = judge(msgspec.structs.replace(late, instrument=fared)).verdict.reasons
     assert any(reason.partition("TTFT: ")[2].startswith(remedy) for reason in reasons)
+
+
+def test_what_left_late_as_the_loop_was_has_the_loops_remedy() -> None:
+    late = report(target("b", send_lag_ms=12.5), lag_ms=12.0, instants="kernel")
+    assert f"b: requests left 12.5 ms after their time at p99: {LESS}" in judge(late).verdict.reasons
