@@ -3,6 +3,7 @@
 import json
 import resource
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -291,8 +292,6 @@ def test_a_host_that_cant_be(folder: Path) -> None:
 
 
 def test_a_certificate_that_is_not_trusted(folder: Path) -> None:
-    import ssl  # noqa: PLC0415
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with Endpoint(lambda _: stream(), context) as endpoint:
@@ -361,6 +360,17 @@ def test_a_base_url_without_v1(folder: Path, path: str, status: int, told: str) 
     assert result.exit_code == 1
     (line,) = lines_of(result)
     assert line.endswith(f"HTTP {status}: Not found; {told.format(url=url)}")
+
+
+def test_http_where_tls_is_spoken(folder: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with Endpoint(lambda _: stream(), context) as endpoint:
+        write(folder)
+        result = run(folder, "--base-url", endpoint.base_url.replace("https", "http"))
+    assert result.exit_code == 1
+    (line,) = lines_of(result)
+    assert "check base_url (http or https)" in line
 
 
 def test_more_streams_than_file_descriptors(folder: Path) -> None:

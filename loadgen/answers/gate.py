@@ -116,14 +116,15 @@ def _against(gate: Gate, row: Comparison) -> tuple[bool, bool, str]:
     if row.ci95 is None or row.difference is None:
         return False, False, "can't be told"
     if gate.metric in _ABSOLUTE:
-        by, least = 100 * row.difference, 100 * row.ci95[0]
-        words = f"changed by {by:+.2f} points, by {least:+.2f} or more at 95 %"
+        by, least, most = (100 * value for value in (row.difference, *row.ci95))
+        words = f"changed by {by:+.2f} points, 95 % interval [{least:+.2f}, {most:+.2f}]"
         return row.ci95[0] > gate.by, True, words
     if row.ratio_ci95 is None or row.ratio is None:
         return _from_or_to_nothing(row.base or 0.0, row.other or 0.0, row.ci95[0])
     low, high = row.ratio_ci95
-    worse, least = (1 - row.ratio, 1 - high) if _is_speed(gate.metric) else (row.ratio - 1, low - 1)
-    return least > gate.by, True, f"worse by {worse:.1%}, by {least:.1%} or more at 95 %"
+    changes = (row.ratio - 1, low - 1, high - 1)
+    worse, least, most = (-changes[0], -changes[2], -changes[1]) if _is_speed(gate.metric) else changes
+    return least > gate.by, True, f"worse by {worse:.1%}, 95 % interval [{least:.1%}, {most:.1%}]"
 
 
 def _from_or_to_nothing(base: float, other: float, least: float) -> tuple[bool, bool, str]:

@@ -23,6 +23,8 @@ _REMEDY: Final = {
     "timeout": "check that the server is ready, or raise timeouts",
     "http_error": "check base_url (it ends in /v1), model and key",
     "rate_limited": "wait, or ask for a higher limit",
+    "disconnected": "check base_url (http or https), and what the server logged",
+    "bad_stream": "check base_url (http or https): this is no OpenAI-compatible stream",
 }
 
 

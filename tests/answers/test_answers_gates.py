@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -47,6 +48,8 @@ def test_a_gate_fails_only_where_the_evidence_holds(
     suites = ET.fromstring(junit.read_bytes())
     assert len(suites.findall(".//failure")) == (1 if code else 0)
     assert "| TTFT, ms | p50 |" in summary.read_text("utf-8")
+    figure = r"changed by \S+ points" if gate.startswith("error_rate") else r"worse by -?[0-9.]+%"
+    assert re.search(figure + r", 95 % interval \[-?\S+, \S+\]", " ".join(done.output.split()))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,7 @@ def test_a_gate_above_100_percent_fails_where_the_evidence_holds(tmp_path: Path)
         pytest.param(
             (0.01, None), "NOT TOLD", "not known what each request of our own, new costs", id="not known"
         ),
-        pytest.param((0.01, 0.02), "FAILED", "worse by 100.0%, by 100.0% or more", id="twice"),
+        pytest.param((0.01, 0.02), "FAILED", "worse by 100.0%, 95 % interval [100.0%, 100.0%]", id="twice"),
     ],
 )
 def test_a_gate_on_cost_is_answered_also_where_a_side_costs_nothing(
