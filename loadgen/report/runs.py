@@ -31,7 +31,7 @@ def print_runs(runs: Sequence[RunSummary], console: Console | None = None) -> No
         console.print(table, highlight=False)
     else:
         _print_two_lines(runs, console)
-    notes = [f"{_LATEST} latest"] if any(run.latest for run in runs) else []
+    notes = [f"{_LATEST} latest of its scenario"] if any(run.latest for run in runs) else []
     if any(run.verdict == "incomplete" for run in runs):
         notes.append("incomplete: killed or still running; `loadgen report` writes what there is")
     for note in notes:
@@ -55,7 +55,7 @@ def _print_two_lines(runs: Sequence[RunSummary], console: Console) -> None:
 
 
 def _heads() -> tuple[str | Column, ...]:
-    return "run", "verdict", numbers("requests"), numbers("s")
+    return "run", "verdict", numbers("requests"), numbers("took, s")
 
 
 def _figures(run: RunSummary) -> tuple[Text, ...]:

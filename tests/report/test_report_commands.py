@@ -155,7 +155,7 @@ def test_runs_are_listed_newest_first_with_latest(tmp_path: Path, make_run: Call
         f"coding {newest.name} * valid 50 24.3 gpt-5.5",
         f"coding {killed.name} incomplete - 24.3 gpt-5.5",
         f"chat {other.name} * valid 50 24.3 gpt-5.5",
-        "* latest",
+        "* latest of its scenario",
         "incomplete: killed or still running; `loadgen report` writes what there is",
     ]
 
