@@ -167,10 +167,23 @@ def _shown(value: float) -> float:
     return float(f"{value:.5g}")
 
 
+_WORDS: Final = {
+    "second": "were sent {} into the window",
+    "connection": "had a {} connection",
+    "prompt tokens": "had prompts of {} tokens",
+    "task": "were of task {}",
+    "route": "went to {}",
+}
+
+
 def words(slow: Sequence[SlowGroup]) -> str:
     """Say what the slowest requests have in common; "" without groups."""
     if not slow:
         return ""
     first = slow[0]
-    told = "; ".join(f"{g.share:.0%} have {g.by} {g.name} ({g.of_all:.0%} of all)" for g in slow[:3])
-    return f"the slowest {first.slow} by {first.metric} (above {first.above:,.4g}): {told}"
+    told = "; ".join(
+        f"{g.share:.0%} {_WORDS.get(g.by, 'have ' + g.by + ' {}').format(g.name)} ({g.of_all:.0%} of all)"
+        for g in slow[:3]
+    )
+    metric = "TTFT" if first.metric == "ttft" else first.metric
+    return f"of the {first.slow} slowest by {metric} (above {first.above:,.4g} ms) {told}"

@@ -84,7 +84,7 @@ def test_what_makes_the_p99_is_the_long_prompts_and_nothing_else(part: Part) -> 
     assert [(g.by, g.name) for g in found] == [("prompt tokens", "2,048 to 8,191")]
     assert found[0].share > 0.95
     assert found[0].of_all == pytest.approx(0.05, abs=0.02)
-    assert "have prompt tokens 2,048 to 8,191 (" in words(found)
+    assert "had prompts of 2,048 to 8,191 tokens (" in words(found)
 
 
 def test_of_too_few_requests_nothing_is_said(tmp_path: Path) -> None:
