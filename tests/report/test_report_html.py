@@ -76,6 +76,7 @@ def test_what_comes_from_outside_is_text(page: Read, evil_run: Path) -> None:
     (error,) = report["targets"][1]["errors"]
     assert "<img" in error
     assert error in page.words
+    assert page.words.count("In all phases of the run, warm-up included.") == 1
     assert report["run"]["description"] in page.words
     assert '<i>task</i>"\n' in page.words, "the scenario as it ran"
 
